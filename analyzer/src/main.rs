@@ -1,0 +1,3 @@
+//! The `perfvisor` command.
+
+fn main() {}
