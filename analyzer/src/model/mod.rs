@@ -17,9 +17,10 @@ pub use ids::{
     ApiId, ComponentId, GroupId, ImageId, NodeId, SiteId, SlowCallId, ThreadId, WaitObjectId,
 };
 pub use profile::{
-    Coverage, Damage, Estimate, Image, ImageEnd, Losses, Mode, Overhead, Profile, RunInfo, SkipRow,
+    Coverage, Estimate, Image, ImageEnd, Losses, Mode, Overhead, Profile, RunInfo, SkipRow,
     Unsymbolised,
 };
+pub use crate::read::Damage;
 pub use program::{Api, Component, Site, Thread, ThreadEnd, ThreadGroup, ThreadOrigin};
 
 use crate::read::ReadError;

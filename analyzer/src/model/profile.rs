@@ -7,6 +7,7 @@
 use super::calls::{ApiRow, CallNode, EventsSummary, FlowEdge, SlowCall, WaitObject};
 use super::ids::{ComponentId, ImageId};
 use super::program::{Api, Component, Site, Thread, ThreadGroup};
+use crate::read::Damage;
 use serde::Serialize;
 
 /// Everything known of one run.
@@ -196,19 +197,6 @@ pub struct Losses {
     pub unreadable_images: Vec<Damage>,
     /// Images that did not end by themselves (killed or still running).
     pub images_cut_short: u64,
-}
-
-/// One damaged place in a trace.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Damage {
-    /// File, relative to the trace directory.
-    pub file: String,
-    /// Offset in it, bytes.
-    pub offset_bytes: u64,
-    /// What should stand there.
-    pub expected: String,
-    /// What stands there.
-    pub found: String,
 }
 
 /// Which call sites are seen.

@@ -1,7 +1,29 @@
 //! What can be wrong with a trace, always with its place.
 
-use std::path::PathBuf;
+use serde::Serialize;
+use std::fmt;
+use std::path::{Path, PathBuf};
 use thiserror::Error;
+
+/// One damaged place in a trace.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Damage {
+    /// File, relative to the trace directory.
+    pub file: String,
+    /// Offset in it, bytes.
+    pub offset_bytes: u64,
+    /// What should stand there.
+    pub expected: String,
+    /// What stands there.
+    pub found: String,
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { file, offset_bytes, expected, found } = self;
+        write!(out, "{file}: offset {offset_bytes}: expected {expected}, found {found}")
+    }
+}
 
 /// Why a trace, or one file of it, cannot be read.
 #[derive(Debug, Error)]
@@ -46,4 +68,35 @@ pub enum ReadError {
         /// What stands there.
         found: String,
     },
+}
+
+impl ReadError {
+    /// The same fact as one of many in a list, its file named relative to `root`.
+    pub fn into_damage(self, root: &Path) -> Damage {
+        let relative =
+            |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        match self {
+            Self::Io { path, source } => Damage {
+                file: relative(&path),
+                offset_bytes: 0,
+                expected: "a readable file".into(),
+                found: source.to_string(),
+            },
+            Self::NoTrace { path, found } => Damage {
+                file: relative(&path),
+                offset_bytes: 0,
+                expected: "a process.pv".into(),
+                found,
+            },
+            Self::Newer { path, offset, expected, found } => Damage {
+                file: relative(&path),
+                offset_bytes: offset,
+                expected: format!("format version {expected}.x"),
+                found,
+            },
+            Self::Damaged { path, offset, expected, found } => {
+                Damage { file: relative(&path), offset_bytes: offset, expected, found }
+            }
+        }
+    }
 }
