@@ -1,0 +1,93 @@
+//! Runs a program to its end, with a limit, and keeps everything it said.
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+/// How long any one program of a test may run before it counts as hanging.
+pub const TIME_LIMIT: Duration = Duration::from_secs(120);
+
+/// What a program did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outcome {
+    /// Standard output.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit status as the kernel gave it.
+    pub status: ExitStatus,
+}
+
+impl Outcome {
+    /// Exit code; `None` when a signal ended it.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        self.status.code()
+    }
+
+    /// The signal that ended it.
+    #[must_use]
+    pub fn signal(&self) -> Option<i32> {
+        self.status.signal()
+    }
+
+    /// Itself, once it is sure that it ended with 0.
+    ///
+    /// # Panics
+    /// When it did not.
+    #[must_use]
+    pub fn ok(self) -> Self {
+        assert!(self.status.success(), "{self:#?}");
+        self
+    }
+}
+
+/// Runs `command` to its end.
+///
+/// # Panics
+/// When it cannot be started or runs longer than [`TIME_LIMIT`] (it is killed then).
+pub fn run(command: &mut Command) -> Outcome {
+    let mut child = command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    let stdout = drain(child.stdout.take());
+    let stderr = drain(child.stderr.take());
+    let status = wait(&mut child, command);
+    Outcome {
+        stdout: stdout.join().expect("reader of stdout"),
+        stderr: stderr.join().expect("reader of stderr"),
+        status,
+    }
+}
+
+fn wait(child: &mut Child, command: &Command) -> ExitStatus {
+    let begin = Instant::now();
+    let mut pause = Duration::from_micros(200);
+    loop {
+        if let Some(status) = child.try_wait().expect("wait for the program") {
+            return status;
+        }
+        if begin.elapsed() > TIME_LIMIT {
+            child.kill().expect("kill the hanging program");
+            child.wait().expect("wait for the killed program");
+            panic!("still running after {TIME_LIMIT:?}, killed: {command:?}");
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(10));
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            // What came before a read error is still worth comparing.
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    })
+}
