@@ -109,7 +109,8 @@ impl Report {
             .enumerate()
             .find(|(_, group)| group["name"].as_str().is_some_and(|name| name.contains(part)))
             .unwrap_or_else(|| {
-                let names: Vec<_> = self.table("groups").iter().map(|group| &group["name"]).collect();
+                let names: Vec<_> =
+                    self.table("groups").iter().map(|group| &group["name"]).collect();
                 panic!("no thread group {part}: {names:?}")
             })
     }

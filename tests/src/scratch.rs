@@ -17,9 +17,8 @@ impl Scratch {
     pub fn new(name: &str) -> Self {
         static NUMBER: AtomicU64 = AtomicU64::new(0);
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = target_tmp()
-            .join("scratch")
-            .join(format!("{name}-{}-{number}", std::process::id()));
+        let path =
+            target_tmp().join("scratch").join(format!("{name}-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&path).expect("scratch directory");
         Self { path }
     }

@@ -147,7 +147,8 @@ impl Source {
     fn compile(&self, directory: &Path, library: bool, flags: &[&str]) {
         let place = directory.join(&self.place);
         std::fs::create_dir_all(&place).expect("place of a library");
-        let output = place.join(if library { format!("{}.so", self.name) } else { self.name.clone() });
+        let output =
+            place.join(if library { format!("{}.so", self.name) } else { self.name.clone() });
         let mut command = if self.file.extension().is_some_and(|end| end == "rs") {
             self.rustc(directory, library)
         } else {

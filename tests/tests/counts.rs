@@ -3,7 +3,6 @@
 
 use e2e::{apps, Mode, Perfvisor, Recording, Report, Testapp};
 
-
 /// Asserts that the report counts what the testapp says it called.
 fn assert_counts(name: &str, recording: &Recording, report: &Report) {
     for (api, made) in recording.truth.of("calls") {
@@ -53,8 +52,7 @@ fn however_a_process_ends_its_calls_are_counted() {
         ["return", "exit", "_exit", "quick_exit", "abort", "segv", "term", "kill", "main_exits"];
     for how in ends {
         for mode in Mode::ALL {
-            let recording =
-                Perfvisor::testapp("ends").args(&[how]).flags(mode.flags()).record();
+            let recording = Perfvisor::testapp("ends").args(&[how]).flags(mode.flags()).record();
             let counted = recording.report().calls("ends", "leaf");
             let (main, background) = (recording.counters(0), recording.counters(1));
             let bounds = main.1 + background.1..=main.0 + background.0;

@@ -3,7 +3,6 @@
 
 use e2e::{apps, Perfvisor, Testapp};
 
-
 #[test]
 fn every_testapp_repeats_itself_natively() {
     apps::check_all(|app| {

@@ -116,10 +116,9 @@ fn call_paths_through_three_libraries_are_kept() {
         path.reverse();
         path.join(" → ")
     };
-    for (want, made) in [
-        ("top → mid → leaf_add", 40_000),
-        ("top_call → mid_call → leaf_add", 20_000),
-    ] {
+    for (want, made) in
+        [("top → mid → leaf_add", 40_000), ("top_call → mid_call → leaf_add", 20_000)]
+    {
         let found = nodes.iter().find(|node| path(node) == want);
         let node = found.unwrap_or_else(|| panic!("no call path {want}"));
         assert_eq!(node["count"].as_u64(), Some(made), "{want}");

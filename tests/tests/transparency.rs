@@ -3,7 +3,6 @@
 
 use e2e::{apps, Mode, Outcome, Perfvisor, Recording, Testapp};
 
-
 /// Asserts that both runs looked the same from outside.
 fn assert_same(native: &Outcome, watched: &Recording, how: &str) {
     assert_eq!(native.stdout, watched.outcome.stdout, "{how}: standard output differs");
