@@ -1,7 +1,7 @@
 /* Call paths: executable → libtop → libmid → libleaf, and callbacks: qsort and bsearch that call
  * back into the executable, which calls the library again.
  * needs: top mid leaf
- * build: -fno-builtin */
+ * build: -O0 -fno-builtin */
 #include <stdio.h>
 #include <stdlib.h>
 #include "truth.h"

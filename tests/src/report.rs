@@ -21,24 +21,24 @@ impl Report {
         Self { json }
     }
 
-    /// The rows of a table of the profile.
+    /// The rows of a table.
     ///
     /// # Panics
     /// When the report has no such table.
     #[must_use]
     pub fn table(&self, name: &str) -> &[Value] {
-        self.json["profile"][name]
+        self.json[name]
             .as_array()
             .unwrap_or_else(|| panic!("report --json has no table {name}"))
     }
 
-    /// The rows of a table inside a section of the profile.
+    /// The rows of a table inside a section of the report.
     ///
     /// # Panics
     /// When the report has no such table.
     #[must_use]
     pub fn table_of(&self, section: &str, name: &str) -> &[Value] {
-        self.json["profile"][section][name]
+        self.json[section][name]
             .as_array()
             .unwrap_or_else(|| panic!("report --json has no table {section}.{name}"))
     }
@@ -57,6 +57,17 @@ impl Report {
     pub fn row(&self, table: &str, id: &Value) -> Option<&Value> {
         let index = usize::try_from(id.as_u64()?).ok()?;
         self.table(table).get(index)
+    }
+
+    /// An address or register, which JSON holds as a string (`"0x…"`).
+    ///
+    /// # Panics
+    /// When `value` is not one.
+    #[must_use]
+    pub fn address(value: &Value) -> u64 {
+        let digits = value.as_str().and_then(|text| text.strip_prefix("0x"));
+        let parsed = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());
+        parsed.unwrap_or_else(|| panic!("not an address: {value}"))
     }
 
     /// Name of a component by its id; `?` when it is unknown.
