@@ -36,7 +36,6 @@ impl Outcome {
     ///
     /// # Panics
     /// When it did not.
-    #[must_use]
     pub fn ok(self) -> Self {
         assert!(self.status.success(), "{self:#?}");
         self

@@ -27,9 +27,7 @@ impl Report {
     /// When the report has no such table.
     #[must_use]
     pub fn table(&self, name: &str) -> &[Value] {
-        self.json[name]
-            .as_array()
-            .unwrap_or_else(|| panic!("report --json has no table {name}"))
+        self.json[name].as_array().unwrap_or_else(|| panic!("report --json has no table {name}"))
     }
 
     /// The rows of a table inside a section of the report.

@@ -165,7 +165,7 @@ fn a_full_disk_in_mid_run_costs_records_not_the_program() {
     let reports: Vec<Outcome> = (0..2)
         .map(|number| perfvisor(&["report", text(&small.join(format!("trace{number}")))]))
         .collect();
-    assert!(run(Command::new("umount").arg(&small)).status.success(), "umount");
+    run(Command::new("umount").arg(&small)).ok();
     for watched in outcomes {
         // The program must be unharmed, unless perfvisor refused to start it for want of room.
         if watched.code() == Some(125) {
