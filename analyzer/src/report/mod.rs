@@ -1,0 +1,28 @@
+//! Draws a [`Profile`](crate::model::Profile) and its findings: as text, as JSON, as one HTML page.
+//!
+//! What may not happen here: no judging and no arithmetic that makes a new number (that is
+//! `analysis` and `model`), beyond sums and shares of what is shown; no I/O; no number that looks
+//! more exact than it is; and no name from the traced program written as it came, because symbol
+//! names, thread names and paths are chosen by whoever wrote the program.
+
+mod json;
+mod lookup;
+mod names;
+mod options;
+mod outliers;
+mod style;
+mod table;
+mod text;
+mod units;
+
+pub use json::{json, SCHEMA as JSON_SCHEMA};
+pub use options::{SortBy, TextOptions};
+pub use text::text;
+
+#[cfg(test)]
+mod sample;
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod json_tests;

@@ -1,0 +1,157 @@
+//! Slow calls: single calls far beyond their like, each with all that is known of it.
+
+use super::Page;
+use crate::model::{Profile, SlowCall};
+use crate::report::lookup::{object_text, Lookup};
+use crate::report::names::wrap;
+use crate::report::outliers::{outliers, Outlier};
+use crate::report::style::Tone;
+use crate::report::units::{count, ratio, share, time};
+
+pub(super) fn draw(page: &mut Page) {
+    page.section(
+        "SLOW CALLS",
+        "Single calls that took far longer than their like, calls alike told once by the longest; \
+         most time beyond the usual first.",
+    );
+    let found = outliers(page.profile, page.options);
+    if found.is_empty() {
+        let why = if page.profile.slow_calls.is_empty() {
+            "None: no call took far longer than others of its site."
+        } else {
+            "None passes the filters."
+        };
+        page.paragraph(Tone::Plain, 2, why);
+        return;
+    }
+    let (idle, busy): (Vec<Outlier>, Vec<Outlier>) =
+        found.into_iter().partition(|outlier| outlier.idle);
+    list(page, &busy, 1);
+    if !idle.is_empty() {
+        page.paragraph(
+            Tone::Faint,
+            2,
+            "Long waits for something to happen (sleep, poll, join, condition), which are often meant:",
+        );
+        list(page, &idle, busy.len() + 1);
+    }
+}
+
+fn list(page: &mut Page, found: &[Outlier], first: usize) {
+    let shown = page.options.rows(found.len());
+    for (at, outlier) in found.iter().take(shown).enumerate() {
+        draw_one(page, outlier, first + at);
+    }
+    page.rest(found.len() - shown, "call path");
+}
+
+fn draw_one(page: &mut Page, outlier: &Outlier, number: usize) {
+    let call = outlier.exemplar;
+    let names = page.names;
+    let usual = match call.median_ns {
+        Some(median) if median > 0.0 => {
+            format!(" ({} its median of {})", ratio(call.duration_ns / median), time(median))
+        }
+        _ => String::new(),
+    };
+    let title = format!("{number}. {} in {}{usual}", time(call.duration_ns), names.site(call.site));
+    page.paragraph(Tone::Strong, 2, &title);
+    for (label, text) in facts(page.profile, names, outlier) {
+        let mut head = page.style.paint(Tone::Faint, &format!("{label:<6}"));
+        for line in wrap(&text, page.options.width.saturating_sub(5 + 8)) {
+            page.line(&format!("     {head}  {line}"));
+            head = " ".repeat(6);
+        }
+    }
+}
+
+fn facts(profile: &Profile, names: Lookup, outlier: &Outlier) -> Vec<(&'static str, String)> {
+    let call = outlier.exemplar;
+    let thread = match call.thread {
+        Some(thread) => names.thread(thread),
+        None => format!("an ended thread of {}", names.group(call.group)),
+    };
+    let mut facts =
+        vec![("when", format!("{} after the start, in {thread}", time(call.start_ns as f64)))];
+    facts.push(("path", path(names, call)));
+    if let Some(wait) = waited(profile, names, call) {
+        facts.push(("waited", wait));
+    }
+    let below = if call.below_ns > 0.0 {
+        format!("; {} of it in library calls below", time(call.below_ns))
+    } else {
+        String::new()
+    };
+    facts.push(("args", format!("{}{below}", arguments(call))));
+    if outlier.kept > 1 {
+        facts.push((
+            "alike",
+            format!(
+                "{} kept, {} together, {} beyond the usual",
+                count(outlier.kept),
+                time(outlier.sum_ns),
+                time(outlier.excess_ns)
+            ),
+        ));
+    }
+    facts
+}
+
+fn path(names: Lookup, call: &SlowCall) -> String {
+    let from = names.site_caller(call.path.first().copied().unwrap_or(call.site));
+    let mut steps = vec![from];
+    steps.extend(call.path.iter().map(|site| names.site(*site)));
+    let at = if call.called_from.is_empty() {
+        String::new()
+    } else {
+        format!("  (called at {})", call.called_from)
+    };
+    format!("{}{at}", steps.join(" › "))
+}
+
+/// What it waited for, for how long, and who held it.
+pub(crate) fn waited(profile: &Profile, names: Lookup, call: &SlowCall) -> Option<String> {
+    let kind = call.wait_kind.as_deref()?;
+    let object = call.wait_object.and_then(|id| profile.wait_objects.get(id.index()));
+    let what = object.map_or_else(|| object_text(kind, call.object), |object| names.object(object));
+    let inner = match call.wait_site {
+        Some(site) if site != call.site => format!(" in {}", names.site(site)),
+        _ => String::new(),
+    };
+    let holder = call
+        .holder_tid
+        .map_or_else(String::new, |tid| format!(", held by {}", names.holder(call.holder, tid)));
+    let part = share((call.wait_ns / call.duration_ns.max(1.0)).min(1.0));
+    let text = format!("{} ({part}) for {kind} {what}", time(call.wait_ns));
+    Some(format!("{}{inner}{holder}", text.trim_end()))
+}
+
+/// The registers of the first six integer arguments, without trailing zeros, and the result.
+pub(crate) fn arguments(call: &SlowCall) -> String {
+    let used = call.args.iter().rposition(|&arg| arg != 0).map_or(0, |last| last + 1);
+    let words: Vec<String> = call.args[..used].iter().map(|&arg| word(arg)).collect();
+    let open = if used < call.args.len() { "" } else { ", …" };
+    format!("registers ({}{open}) → {}", words.join(", "), word(call.result))
+}
+
+/// A register: small numbers (negative ones too) in decimal, others in hexadecimal digits.
+fn word(value: u64) -> String {
+    let signed = value as i64;
+    if (-4096..65_536).contains(&signed) {
+        signed.to_string()
+    } else {
+        format!("{value:#x}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn registers_read_as_numbers_or_addresses() {
+        assert_eq!(word(12), "12");
+        assert_eq!(word(u64::MAX), "-1");
+        assert_eq!(word(0x7f00_0000_1000), "0x7f0000001000");
+    }
+}
