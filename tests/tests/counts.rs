@@ -16,6 +16,10 @@ fn assert_counts(name: &str, recording: &Recording, report: &Report) {
         let counted = report.calls(name, api);
         assert!(counted <= made, "{name}: {counted} calls of {api}, at most {made} made");
     }
+    for (api, made) in recording.truth.of("at-least") {
+        let counted = report.calls(name, api);
+        assert!(counted >= made, "{name}: {counted} calls of {api}, at least {made} made");
+    }
 }
 
 fn every_testapp_counts(mode: Mode) {
