@@ -1,3 +1,9 @@
-//! The `perfvisor` command.
+//! The `perfvisor` command: everything it does is in [`cli`].
 
-fn main() {}
+mod cli;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::main()
+}

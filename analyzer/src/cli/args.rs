@@ -1,0 +1,240 @@
+//! The grammar of the command line.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use perfvisor::report::{SortBy, TextOptions};
+
+use super::settings::flags::Flags;
+use super::terminal::Color;
+
+/// Explains where a running Linux program loses time between its libraries.
+#[derive(Debug, Parser)]
+#[command(name = "perfvisor", version, max_term_width = 100, propagate_version = true)]
+#[command(after_help = "First use: perfvisor run -- CMD ARGS…")]
+pub struct Args {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run a program, record its calls between libraries, and report
+    Run(RunArgs),
+    /// Report what a recorded run did
+    Report(ReportArgs),
+    /// Print the raw records of a trace
+    Dump(DumpArgs),
+    /// Say what would stop recording here, and what to do about it
+    Doctor(DoctorArgs),
+    /// Print the path of the hook library, for a bare LD_PRELOAD
+    HookPath,
+    /// Print a completion script
+    Completions {
+        /// For this shell
+        shell: Shell,
+    },
+    /// Print the manual page (roff)
+    Man,
+}
+
+/// `perfvisor run`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = RUN_HELP)]
+pub struct RunArgs {
+    /// Settings file [env: PERFVISOR_CONFIG] [default: ~/.config/perfvisor/config.toml]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub config: Option<PathBuf>,
+    /// Colour the report
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+    #[command(flatten)]
+    pub flags: Flags,
+    /// The program and its arguments
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        value_name = "CMD",
+        value_hint = clap::ValueHint::CommandWithArguments
+    )]
+    pub command: Vec<OsString>,
+}
+
+const RUN_HELP: &str = "\
+Settings come from the file, then the environment, then flags; the later wins.
+
+The program's input, output, signals and exit code pass through. Exit codes of our own:
+  125  Perfvisor could not record; the program was not run
+  126  the program cannot be executed
+  127  the program was not found
+A program that dies by a signal makes perfvisor die by the same signal.";
+
+/// `perfvisor doctor`.
+#[derive(Debug, clap::Args)]
+pub struct DoctorArgs {
+    /// A running process to look at
+    #[arg(value_name = "PID", conflicts_with = "command")]
+    pub pid: Option<u32>,
+    /// A program to look at, as it would be given to `perfvisor run`
+    #[arg(last = true, value_name = "CMD", value_hint = clap::ValueHint::CommandWithArguments)]
+    pub command: Vec<OsString>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Colour the words ok, warn and fail
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// `perfvisor report`.
+#[derive(Debug, clap::Args)]
+pub struct ReportArgs {
+    /// Directory of the trace
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Write one self-contained HTML page to FILE (- is standard output)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    #[command(flatten)]
+    pub text: TextArgs,
+    /// Colour the text
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+/// How the text is drawn and what it leaves out.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Text")]
+pub struct TextArgs {
+    /// Order of the APIs
+    #[arg(long, value_name = "KEY", default_value = "self", value_parser = sort_key())]
+    pub sort: SortBy,
+    /// Rows of each list; 0 is all
+    #[arg(long, value_name = "N", default_value_t = TextOptions::default().top)]
+    pub top: usize,
+    /// Only thread groups whose name or executable matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub group: Vec<String>,
+    /// Only APIs whose name matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub api: Vec<String>,
+    /// Only calls whose caller's or target's file name matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub component: Vec<String>,
+    /// Leave out APIs below this share of their group's thread time, percent
+    #[arg(long, value_name = "PCT", default_value_t = 0.0, value_parser = percent)]
+    pub min_share: f64,
+    /// Draw the call tree
+    #[arg(long)]
+    pub tree: bool,
+    /// List every thread of each group
+    #[arg(long)]
+    pub threads: bool,
+    /// Columns [default: the terminal's, else 120]
+    #[arg(long, value_name = "N", value_parser = columns)]
+    pub width: Option<usize>,
+}
+
+fn sort_key() -> impl TypedValueParser<Value = SortBy> {
+    PossibleValuesParser::new(SortBy::ALL.map(|(word, _)| word))
+        .map(|word| SortBy::from_word(&word).unwrap_or_default())
+}
+
+fn percent(text: &str) -> Result<f64, String> {
+    let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
+    number
+        .filter(|share| (0.0..=100.0).contains(share))
+        .ok_or_else(|| "expected a number from 0 to 100".into())
+}
+
+fn columns(text: &str) -> Result<usize, String> {
+    let number = text.parse::<usize>().ok().filter(|width| (40..=10_000).contains(width));
+    number.ok_or_else(|| "expected a whole number from 40 to 10000".into())
+}
+
+/// `perfvisor dump`.
+#[derive(Debug, clap::Args)]
+pub struct DumpArgs {
+    /// Directory of the trace
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub directory: PathBuf,
+    /// One JSON object a line
+    #[arg(long)]
+    pub json: bool,
+    /// Only images of this process id
+    #[arg(long, value_name = "PID")]
+    pub pid: Option<u32>,
+    /// Only these kinds of records (repeatable) [default: all but event]
+    #[arg(long, value_name = "KIND", value_delimiter = ',',
+        value_parser = PossibleValuesParser::new(RECORD_KINDS))]
+    pub kind: Vec<String>,
+    /// Stop after N records
+    #[arg(long, value_name = "N")]
+    pub limit: Option<u64>,
+}
+
+/// The kinds that `dump` knows.
+const RECORD_KINDS: [&str; 14] = [
+    "component",
+    "site",
+    "skip",
+    "setting",
+    "message",
+    "fork",
+    "exec",
+    "thread",
+    "segment",
+    "count",
+    "cell",
+    "slow",
+    "wait",
+    "event",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_grammar_holds_together() {
+        Args::command().debug_assert();
+    }
+
+    #[test]
+    fn what_follows_the_program_is_its_own() {
+        for line in [
+            &["perfvisor", "run", "-o", "d", "--", "ls", "--exact", "-o", "x"][..],
+            &["perfvisor", "run", "-o", "d", "ls", "--exact", "-o", "x"],
+        ] {
+            let Command::Run(run) = Args::try_parse_from(line).unwrap().command else {
+                panic!("not run: {line:?}")
+            };
+            assert_eq!(run.command, ["ls", "--exact", "-o", "x"]);
+            assert_eq!(run.flags.values(), [(0, OsString::from("d"))]);
+        }
+    }
+
+    #[test]
+    fn mistakes_are_usage_errors() {
+        for line in [
+            &["perfvisor", "run", "--bogus", "--", "ls"][..],
+            &["perfvisor", "run"],
+            &["perfvisor", "report", "d", "--sort", "speed"],
+            &["perfvisor", "report", "d", "--min-share", "200"],
+            &["perfvisor", "dump", "d", "--kind", "zebra"],
+            &["perfvisor", "doctor", "12", "--", "ls"],
+            &["perfvisor", "frobnicate"],
+        ] {
+            assert_eq!(Args::try_parse_from(line).unwrap_err().exit_code(), 2, "{line:?}");
+        }
+    }
+}
