@@ -5,16 +5,20 @@
 //! more exact than it is; and no name from the traced program written as it came, because symbol
 //! names, thread names and paths are chosen by whoever wrote the program.
 
+mod facts;
+mod html;
 mod json;
 mod lookup;
 mod names;
 mod options;
 mod outliers;
+mod slow_call;
 mod style;
 mod table;
 mod text;
 mod units;
 
+pub use html::html;
 pub use json::{json, SCHEMA as JSON_SCHEMA};
 pub use options::{SortBy, TextOptions};
 pub use text::text;

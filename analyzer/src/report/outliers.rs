@@ -2,7 +2,7 @@
 
 use super::lookup::Lookup;
 use super::options::{passes, TextOptions};
-use crate::model::{GroupId, Profile, SiteId, SlowCall};
+use crate::model::{GroupId, Profile, SiteId, SlowCall, WaitObject};
 use std::collections::HashMap;
 
 /// Slow calls of one call path in one thread group.
@@ -20,6 +20,15 @@ pub struct Outlier<'a> {
     pub excess_ns: f64,
     /// They wait for something to happen (a sleep, a poll, a thread's end), which is often meant.
     pub idle: bool,
+}
+
+/// Kinds that one thread holds while others wait.
+const LOCK_KINDS: [&str; 7] =
+    ["mutex", "rwlock (read)", "rwlock (write)", "spin lock", "semaphore", "once", "barrier"];
+
+/// Whether that kind of object is a lock.
+pub fn is_lock(object: &WaitObject) -> bool {
+    LOCK_KINDS.contains(&object.kind.as_str())
 }
 
 /// Kinds of waits that are how a program says it has nothing to do.

@@ -1,11 +1,11 @@
 //! What ran, what is missing, how much was seen and what it cost; then the first findings.
 
 use super::Page;
-use crate::analysis::{Finding, FindingKind, Grade};
-use crate::model::{ImageEnd, Profile};
+use crate::analysis::{Finding, Grade};
+use crate::report::facts::{coverage, empty_because, losses, overhead, summary};
 use crate::report::names::{clean, cut};
 use crate::report::style::Tone;
-use crate::report::units::{count, plural, share, time};
+use crate::report::units::time;
 
 /// Findings shown when there is a limit at all.
 const FINDINGS_SHOWN: usize = 8;
@@ -45,106 +45,6 @@ fn bullet(page: &mut Page, tone: Tone, text: &str) {
     }
 }
 
-/// The run in a few words each.
-pub(crate) fn summary(profile: &Profile) -> Vec<String> {
-    let run = &profile.run;
-    let mut facts = vec![format!("{} wall", time(run.wall_ns as f64))];
-    let (user, system) = cpu(profile);
-    if user + system > 0 {
-        facts.push(format!(
-            "{} CPU ({} user, {} system)",
-            time((user + system) as f64),
-            time(user as f64),
-            time(system as f64)
-        ));
-    }
-    facts.push(match (run.exit_code, run.signal) {
-        (_, Some(signal)) => format!("killed by signal {signal}"),
-        (Some(code), None) => format!("exit status {code}"),
-        (None, None) => "end not seen".into(),
-    });
-    facts.push(format!(
-        "{} in {}",
-        plural(profile.threads.len() as u64, "thread"),
-        plural(profile.images.len() as u64, "process image")
-    ));
-    facts.push(format!("{} between components", plural(profile.coverage.calls, "call")));
-    if let Some(kib) = run.max_rss_kib {
-        facts.push(format!("{} resident at most", crate::report::units::bytes(kib * 1024)));
-    }
-    facts
-}
-
-/// User and system time of the run, ns: measured by `run`, else summed over images.
-fn cpu(profile: &Profile) -> (u64, u64) {
-    match (profile.run.user_ns, profile.run.system_ns) {
-        (Some(user), Some(system)) => (user, system),
-        _ => profile
-            .images
-            .iter()
-            .fold((0, 0), |(user, system), image| (user + image.user_ns, system + image.system_ns)),
-    }
-}
-
-/// One sentence for each thing that is missing.
-pub(crate) fn losses(profile: &Profile) -> Vec<String> {
-    let losses = &profile.losses;
-    let mut said = Vec::new();
-    let mut lost = |number: u64, what: &str, meaning: &str| {
-        if number > 0 {
-            said.push(format!("{} {meaning}", plural(number, what)));
-        }
-    };
-    lost(losses.lost_calls, "call", "could be kept nowhere (no memory or disk): not in any count.");
-    lost(losses.lost_threads, "thread", "could not be recorded (no memory, disk or file).");
-    lost(losses.lost_records, "record", "of the process file not written: names may be missing.");
-    lost(losses.lost_cells, "timed call", "had no room for their time: counted, but not timed.");
-    lost(
-        losses.lost_slow_calls,
-        "slow call",
-        "found no room: lists of slow calls are not complete.",
-    );
-    lost(losses.lost_waits, "wait", "not attributed to the lock or file waited for.");
-    lost(losses.lost_events, "event", "not kept or overwritten by newer ones.");
-    lost(
-        losses.folds_in_progress,
-        "thread",
-        "cut short while being summed: its times may be half counted.",
-    );
-    lost(
-        losses.late_calls,
-        "call",
-        "counted outside any thread (very early or late in its life): in no group.",
-    );
-    for damage in losses.unreadable_images.iter().take(5) {
-        said.push(format!("A process could not be read: {}", damage_text(damage)));
-    }
-    for damage in losses.damages.iter().take(5) {
-        said.push(format!("Damaged: {}", damage_text(damage)));
-    }
-    let more =
-        losses.damages.len().saturating_sub(5) + losses.unreadable_images.len().saturating_sub(5);
-    if more > 0 {
-        said.push(format!("{} more (--json names them).", plural(more as u64, "damaged place")));
-    }
-    for image in
-        profile.images.iter().filter(|image| image.end == ImageEnd::KilledOrRunning).take(5)
-    {
-        said.push(format!(
-            "{} (pid {}) did not end by itself: killed, or still running. All it committed is here.",
-            image.name, image.pid
-        ));
-    }
-    said
-}
-
-fn damage_text(damage: &crate::model::Damage) -> String {
-    format!(
-        "{} at byte {}: expected {}, found {}",
-        damage.file, damage.offset_bytes, damage.expected, damage.found
-    )
-}
-
 /// How much was seen, and what seeing it cost.
 fn recording(page: &mut Page) {
     page.section("RECORDING", "How much of the program was seen, and what seeing it cost.");
@@ -157,108 +57,6 @@ fn recording(page: &mut Page) {
     for (at_ns, text) in page.profile.images.iter().flat_map(|image| &image.messages).take(8) {
         bullet(page, Tone::Notice, &format!("At {}: {text}", time(*at_ns as f64)));
     }
-}
-
-/// Sentences on which calls are seen, timed, and not.
-pub(crate) fn coverage(profile: &Profile) -> Vec<String> {
-    let coverage = &profile.coverage;
-    let part = |of: u64, all: u64| if all == 0 { 0.0 } else { of as f64 / all as f64 };
-    let mut said = vec![format!(
-        "Seen: {} of {} slots that lead to another component ({}); {} of {} call sites were used.",
-        count(coverage.slots_patched),
-        count(coverage.slots_found),
-        share(part(coverage.slots_patched, coverage.slots_found)),
-        count(coverage.sites_called),
-        count(coverage.sites),
-    )];
-    let mut reasons: Vec<(&str, u64)> = Vec::new();
-    for skip in &profile.coverage.skips {
-        match reasons.iter_mut().find(|(reason, _)| *reason == skip.reason) {
-            Some((_, slots)) => *slots += skip.slots,
-            None => reasons.push((&skip.reason, skip.slots)),
-        }
-    }
-    reasons.sort_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(b.0)));
-    if !reasons.is_empty() {
-        let words: Vec<String> = reasons
-            .iter()
-            .map(|(reason, slots)| format!("{} ({})", reason, count(*slots)))
-            .collect();
-        said.push(format!("Left alone: {}.", words.join(", ")));
-    }
-    if coverage.calls > 0 {
-        said.push(format!(
-            "Counted: every call. Timed: {} of {} ({}); times of the others are estimated from these.",
-            count(coverage.timed_calls),
-            count(coverage.calls),
-            share(part(coverage.timed_calls, coverage.calls)),
-        ));
-    }
-    if !coverage.unsymbolised.is_empty() {
-        let names = super::Lookup::new(profile);
-        let words: Vec<String> = coverage
-            .unsymbolised
-            .iter()
-            .take(6)
-            .map(|item| format!("{} ({})", names.component(Some(item.component)), item.reason))
-            .collect();
-        let more = coverage.unsymbolised.len().saturating_sub(6);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        said.push(format!("Without function names: {}{more}.", words.join(", ")));
-    }
-    if profile.losses.abandoned > 0 {
-        said.push(format!(
-            "{} left without returning (exception, longjmp, thread or process end).",
-            plural(profile.losses.abandoned, "call")
-        ));
-    }
-    said
-}
-
-/// One sentence on what recording cost; `None` when nothing was measured.
-pub(crate) fn overhead(profile: &Profile) -> Option<String> {
-    let cost = &profile.overhead;
-    let sum = cost.timed_ns + cost.counted_ns + cost.load_ns;
-    if sum <= 0.0 {
-        return None;
-    }
-    let part = match cost.share {
-        Some(part) => format!("about {} of the program's CPU time", share(part)),
-        None => "an unknown part of the CPU time".into(),
-    };
-    Some(format!(
-        "Cost (estimated): {part}: {} to time calls, {} to count them, {} to start up.",
-        time(cost.timed_ns),
-        time(cost.counted_ns),
-        time(cost.load_ns)
-    ))
-}
-
-/// Why a recording has no call at all, unless a finding says it already.
-pub(crate) fn empty_because(profile: &Profile, findings: &[Finding]) -> Option<String> {
-    if profile.coverage.calls > 0
-        || findings.iter().any(|finding| finding.kind == FindingKind::ThinRecording)
-    {
-        return None;
-    }
-    let coverage = &profile.coverage;
-    Some(if profile.images.is_empty() {
-        "No process loaded the hook. A static or setuid program does not accept LD_PRELOAD; \
-         perfvisor doctor -- CMD says what stands in the way."
-            .into()
-    } else if coverage.slots_found == 0 {
-        "The program has no slot that leads to another component: it is linked statically, or \
-         nothing but the loader was mapped when it ended."
-            .into()
-    } else if coverage.slots_patched == 0 {
-        "Slots were found but none was patched: filters exclude them all, or their pages could \
-         not be written. The reasons are listed above."
-            .into()
-    } else {
-        "Slots were patched, but no call went through one: the program ended too early, or all \
-         its calls stay within one component (--self-calls records those too)."
-            .into()
-    })
 }
 
 fn draw_findings(page: &mut Page, findings: &[Finding]) {

@@ -2,11 +2,12 @@
 
 use super::Page;
 use crate::model::{Profile, SlowCall};
-use crate::report::lookup::{object_text, Lookup};
+use crate::report::lookup::Lookup;
 use crate::report::names::wrap;
 use crate::report::outliers::{outliers, Outlier};
+use crate::report::slow_call::{arguments, usual, waited};
 use crate::report::style::Tone;
-use crate::report::units::{count, ratio, share, time};
+use crate::report::units::{count, time};
 
 pub(super) fn draw(page: &mut Page) {
     page.section(
@@ -48,12 +49,7 @@ fn list(page: &mut Page, found: &[Outlier], first: usize) {
 fn draw_one(page: &mut Page, outlier: &Outlier, number: usize) {
     let call = outlier.exemplar;
     let names = page.names;
-    let usual = match call.median_ns {
-        Some(median) if median > 0.0 => {
-            format!(" ({} its median of {})", ratio(call.duration_ns / median), time(median))
-        }
-        _ => String::new(),
-    };
+    let usual = usual(call).map_or_else(String::new, |text| format!(" ({text})"));
     let title = format!("{number}. {} in {}{usual}", time(call.duration_ns), names.site(call.site));
     page.paragraph(Tone::Strong, 2, &title);
     for (label, text) in facts(page.profile, names, outlier) {
@@ -107,51 +103,4 @@ fn path(names: Lookup, call: &SlowCall) -> String {
         format!("  (called at {})", call.called_from)
     };
     format!("{}{at}", steps.join(" › "))
-}
-
-/// What it waited for, for how long, and who held it.
-pub(crate) fn waited(profile: &Profile, names: Lookup, call: &SlowCall) -> Option<String> {
-    let kind = call.wait_kind.as_deref()?;
-    let object = call.wait_object.and_then(|id| profile.wait_objects.get(id.index()));
-    let what = object.map_or_else(|| object_text(kind, call.object), |object| names.object(object));
-    let inner = match call.wait_site {
-        Some(site) if site != call.site => format!(" in {}", names.site(site)),
-        _ => String::new(),
-    };
-    let holder = call
-        .holder_tid
-        .map_or_else(String::new, |tid| format!(", held by {}", names.holder(call.holder, tid)));
-    let part = share((call.wait_ns / call.duration_ns.max(1.0)).min(1.0));
-    let text = format!("{} ({part}) for {kind} {what}", time(call.wait_ns));
-    Some(format!("{}{inner}{holder}", text.trim_end()))
-}
-
-/// The registers of the first six integer arguments, without trailing zeros, and the result.
-pub(crate) fn arguments(call: &SlowCall) -> String {
-    let used = call.args.iter().rposition(|&arg| arg != 0).map_or(0, |last| last + 1);
-    let words: Vec<String> = call.args[..used].iter().map(|&arg| word(arg)).collect();
-    let open = if used < call.args.len() { "" } else { ", …" };
-    format!("registers ({}{open}) → {}", words.join(", "), word(call.result))
-}
-
-/// A register: small numbers (negative ones too) in decimal, others in hexadecimal digits.
-fn word(value: u64) -> String {
-    let signed = value as i64;
-    if (-4096..65_536).contains(&signed) {
-        signed.to_string()
-    } else {
-        format!("{value:#x}")
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn registers_read_as_numbers_or_addresses() {
-        assert_eq!(word(12), "12");
-        assert_eq!(word(u64::MAX), "-1");
-        assert_eq!(word(0x7f00_0000_1000), "0x7f0000001000");
-    }
 }

@@ -3,18 +3,10 @@
 use super::Page;
 use crate::model::WaitObject;
 use crate::report::options::passes;
+use crate::report::outliers::is_lock;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, share, time};
-
-/// Kinds that one thread holds while others wait.
-const LOCK_KINDS: [&str; 7] =
-    ["mutex", "rwlock (read)", "rwlock (write)", "spin lock", "semaphore", "once", "barrier"];
-
-/// Whether that kind of object is a lock.
-pub(crate) fn is_lock(object: &WaitObject) -> bool {
-    LOCK_KINDS.contains(&object.kind.as_str())
-}
 
 pub(super) fn draw(page: &mut Page) {
     let wanted: Vec<&WaitObject> =

@@ -1,0 +1,130 @@
+//! What the page is told: the profile with names in place of ids, cut to what a browser can draw.
+
+use super::rows::{CallRow, FlowData, Group, Object, Slow, TreeRow};
+use crate::analysis::Finding;
+use crate::model::Profile;
+use crate::report::facts;
+use crate::report::lookup::Lookup;
+use crate::report::units::{bytes, count, share, time};
+use serde::Serialize;
+
+/// Everything the page's script reads.
+#[derive(Serialize)]
+pub struct Page<'a> {
+    /// What ran.
+    pub command: String,
+    summary: Vec<String>,
+    wall: u64,
+    losses: Vec<String>,
+    empty: Option<String>,
+    coverage: Vec<String>,
+    overhead: Option<String>,
+    messages: Vec<(u64, &'a str)>,
+    cards: Vec<Card>,
+    findings: &'a [Finding],
+    groups: Vec<Group>,
+    calls: Vec<CallRow<'a>>,
+    tree: Vec<TreeRow<'a>>,
+    flow: FlowData<'a>,
+    slow: Vec<Slow<'a>>,
+    slow_cut: usize,
+    objects: Vec<Object<'a>>,
+    objects_cut: usize,
+    footer: String,
+}
+
+/// One number of the overview.
+#[derive(Serialize)]
+struct Card {
+    label: &'static str,
+    value: String,
+    note: String,
+}
+
+impl<'a> Page<'a> {
+    /// What the page shows of `profile`.
+    pub fn new(profile: &'a Profile, findings: &'a [Finding]) -> Self {
+        let names = Lookup::new(profile);
+        let run = &profile.run;
+        let command =
+            if run.command.is_empty() { run.directory.clone() } else { run.command.join(" ") };
+        let (slow, slow_cut) = Slow::all(profile, names);
+        let (objects, objects_cut) = Object::all(profile, names);
+        Self {
+            command,
+            summary: facts::summary(profile),
+            wall: run.wall_ns,
+            losses: facts::losses(profile),
+            empty: facts::empty_because(profile, findings),
+            coverage: facts::coverage(profile),
+            overhead: facts::overhead(profile),
+            messages: profile
+                .images
+                .iter()
+                .flat_map(|image| &image.messages)
+                .map(|(at, text)| (*at, text.as_str()))
+                .take(50)
+                .collect(),
+            cards: cards(profile),
+            findings,
+            groups: Group::all(profile, names),
+            calls: profile.api_rows.iter().map(|row| CallRow::new(profile, names, row)).collect(),
+            tree: TreeRow::all(profile, names),
+            flow: FlowData::new(profile, names),
+            slow,
+            slow_cut,
+            objects,
+            objects_cut,
+            footer: format!(
+                "Drawn by perfvisor {} from {}.",
+                env!("CARGO_PKG_VERSION"),
+                run.directory
+            ),
+        }
+    }
+}
+
+fn cards(profile: &Profile) -> Vec<Card> {
+    let coverage = &profile.coverage;
+    let part = |of: u64, all: u64| if all == 0 { 0.0 } else { of as f64 / all as f64 };
+    let exec: f64 = profile.groups.iter().map(|group| group.exec_ns).sum();
+    let wait: f64 = profile.groups.iter().map(|group| group.wait_ns).sum();
+    let mut cards = vec![
+        Card {
+            label: "Wall time",
+            value: time(profile.run.wall_ns as f64),
+            note: profile
+                .run
+                .max_rss_kib
+                .map_or_else(String::new, |kib| format!("{} resident at most", bytes(kib * 1024))),
+        },
+        Card {
+            label: "Threads working",
+            value: time(exec),
+            note: format!("summed over {} threads", count(profile.threads.len() as u64)),
+        },
+        Card {
+            label: "Threads waiting",
+            value: time(wait),
+            note: format!("{} of all thread time", share(wait / (exec + wait).max(1.0))),
+        },
+        Card {
+            label: "Calls between components",
+            value: crate::report::units::compact_count(coverage.calls),
+            note: format!("{} of them timed", share(part(coverage.timed_calls, coverage.calls))),
+        },
+        Card {
+            label: "Seen",
+            value: share(part(coverage.slots_patched, coverage.slots_found)),
+            note: format!("of {} slots to other components", count(coverage.slots_found)),
+        },
+    ];
+    if let Some(cost) = profile.overhead.share {
+        cards.push(Card {
+            label: "Cost of recording",
+            value: share(cost),
+            note: "of the program's CPU time, estimated".into(),
+        });
+    }
+    cards
+}
