@@ -135,7 +135,7 @@ pub struct SlowCall {
     pub threshold: u64,
     /// Site of the longest wait within (the site itself if it blocks); `u32::MAX` = none.
     pub wait_site: u32,
-    /// Zero.
+    /// In a group's segment: record index of the thread plus 1; else 0.
     pub reserved_small: u32,
     /// Zero.
     pub reserved: [u64; 7],

@@ -1,0 +1,20 @@
+//! Compiles what Rust cannot say (`../shim-c`) into the hook library.
+
+fn main() {
+    println!("cargo:rerun-if-changed=../shim-c");
+    cc::Build::new()
+        .file("../shim-c/src/trampoline_x86_64.S")
+        .file("../shim-c/src/standins.c")
+        // Stand-ins tell the caller by its return address, so their tail calls must be jumps,
+        // whatever the profile; and foreign unwinders pass through them.
+        .opt_level(2)
+        .flag("-foptimize-sibling-calls")
+        .flag("-fasynchronous-unwind-tables")
+        .flag("-fexceptions")
+        .flag("-fvisibility=hidden")
+        .flag("-fno-stack-protector")
+        .flag("-Wall")
+        .flag("-Wextra")
+        .flag("-Werror")
+        .compile("perfvisor_shim");
+}

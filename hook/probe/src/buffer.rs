@@ -1,0 +1,118 @@
+//! Elements of the segment's blocks, taken one by one; histograms.
+
+use crate::cold;
+use crate::sync::commit_u32;
+use crate::thread::{at, reference, Thread};
+use perfvisor_format::{bucket_of, BlockHeader, BlockKind, Cell, OCTAVES, SUB_BUCKETS};
+
+/// Takes a zeroed element; the caller fills it and then calls [`publish`]. Null when there is no
+/// room left.
+///
+/// # Safety
+/// `thread` is the calling thread's live state and its guard is held.
+#[inline(always)]
+pub unsafe fn take<T>(thread: *mut Thread, kind: BlockKind) -> *mut T {
+    // SAFETY: blocks point into the thread's mapping, `used < capacity` keeps the element inside.
+    unsafe {
+        let mut block = (*thread).blocks[kind as usize];
+        if block.is_null() || (*block).used >= u32::from((*block).capacity) {
+            block = cold::call(cold::calls().new_block, thread as u64, kind as u64, 0)
+                as *mut BlockHeader;
+            if block.is_null() {
+                return core::ptr::null_mut();
+            }
+            (*thread).blocks[kind as usize] = block;
+        }
+        let offset = BlockHeader::BYTES + (*block).used as usize * kind.element_bytes();
+        block.cast::<u8>().add(offset).cast::<T>()
+    }
+}
+
+/// Counts the element taken last as complete.
+///
+/// # Safety
+/// As for [`take`]; the element is filled.
+#[inline(always)]
+pub unsafe fn publish(thread: *mut Thread, kind: BlockKind) {
+    // SAFETY: the block is the one the element was taken from.
+    unsafe {
+        let block = (*thread).blocks[kind as usize];
+        commit_u32(&raw mut (*block).used, (*block).used + 1);
+    }
+}
+
+/// A number of the thread's generator (xorshift64).
+///
+/// # Safety
+/// `thread` is live and private.
+#[inline(always)]
+pub unsafe fn random(thread: *mut Thread) -> u64 {
+    // SAFETY: live by contract.
+    unsafe {
+        let mut x = (*thread).random;
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        (*thread).random = x;
+        x
+    }
+}
+
+/// Adds `weight` calls of `duration` cycles to the cell's histogram.
+///
+/// # Safety
+/// `cell` is a cell of `thread`; the guard is held.
+#[inline(always)]
+pub unsafe fn add_to_histogram(thread: *mut Thread, cell: *mut Cell, duration: u64, weight: u32) {
+    let bucket = bucket_of(duration);
+    // SAFETY: octave < OCTAVES, sub < SUB_BUCKETS, chunk references are ours.
+    unsafe {
+        let directory = (&raw mut (*cell).histogram).cast::<u32>().add(bucket.octave);
+        let mut chunk: *mut u32;
+        if *directory == 0 {
+            chunk = take(thread, BlockKind::Histograms);
+            if chunk.is_null() {
+                return;
+            }
+            publish(thread, BlockKind::Histograms);
+            *directory = reference(thread, chunk);
+        } else {
+            chunk = at(thread, *directory);
+        }
+        let mut add = weight;
+        let shift = (*cell).histogram_shift;
+        if shift != 0 {
+            add = weight >> shift;
+            let rest = u64::from(weight & ((1 << shift) - 1));
+            if random(thread) & ((1 << shift) - 1) < rest {
+                add += 1;
+            }
+        }
+        chunk = chunk.add(bucket.sub);
+        let (sum, overflow) = (*chunk).overflowing_add(add);
+        if overflow {
+            halve(thread, cell);
+            *chunk = (*chunk).saturating_add(add / 2);
+        } else {
+            *chunk = sum;
+        }
+    }
+}
+
+/// Halves every bucket of a cell, so that counting can go on.
+#[cold]
+unsafe fn halve(thread: *mut Thread, cell: *mut Cell) {
+    // SAFETY: as for `add_to_histogram`.
+    unsafe {
+        (*cell).histogram_shift = (*cell).histogram_shift.wrapping_add(1).min(30);
+        for octave in 0..OCTAVES {
+            let chunk = *(&raw const (*cell).histogram).cast::<u32>().add(octave);
+            if chunk != 0 {
+                let chunk: *mut u32 = at(thread, chunk);
+                for sub in 0..SUB_BUCKETS {
+                    *chunk.add(sub) /= 2;
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,291 @@
+//! Exit of a timed call.
+
+use crate::buffer::{add_to_histogram, publish, take};
+use crate::clock::now;
+use crate::cold;
+use crate::guard;
+use crate::pace;
+use crate::path::{add_wait, Wait};
+use crate::seam::{Entry, DONE, OPEN};
+use crate::shadow;
+use crate::sync::commit_u64;
+use crate::thread::{at, local, Thread};
+use perfvisor_format::{
+    BlockKind, Cell, Event, EventChunkHeader, SiteState, SlowCall, WaitKind, EVENT_LONG,
+};
+
+/// Timed calls before a cell's own tail is known.
+const TAIL_KNOWN: u64 = 64;
+/// Until then a call is slow from here on (cycles; 1 ms at 3 GHz).
+const FIRST_THRESHOLD: u64 = 3_000_000;
+/// No call shorter than this (cycles; 2 µs at 3 GHz) is worth keeping.
+const LEAST_THRESHOLD: u64 = 6_000;
+
+/// Ends the call of `entry`; `result` is its rax.
+///
+/// # Safety
+/// Called by the trampoline only, with the entry that rbx held.
+#[no_mangle]
+pub unsafe extern "C" fn perfvisor_probe_exit(entry: *mut Entry, result: u64) {
+    let end = now();
+    // SAFETY: entries live as long as the process.
+    unsafe {
+        let thread = (*local()).thread;
+        if (*entry).state != OPEN {
+            return;
+        }
+        // Another thread's entry (a coroutine that moved), a fork's parent's, or a thread that ended.
+        if (*entry).thread != thread || thread.is_null() || !guard::take(thread, (*entry).slot) {
+            (*entry).state = DONE;
+            return;
+        }
+        finish(thread, entry, end, result);
+        guard::leave(thread);
+    }
+}
+
+#[inline(always)]
+unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) {
+    // SAFETY: guard held; references of the entry are of this thread's segment.
+    unsafe {
+        let start = (*entry).start;
+        let duration = end.saturating_sub(start);
+        let weight = (*entry).weight;
+        let cell: *mut Cell = at(thread, (*entry).cell);
+        let state: *mut SiteState = at(thread, (*entry).site_state);
+        let own_wait = if (*entry).wait != 0 { duration } else { 0 };
+        let wait = if own_wait != 0 { own_wait } else { (*entry).wait_below.min(duration) };
+
+        add_to_parent(thread, entry, duration, wait);
+        add_to_cell(cell, entry, duration, wait);
+        add_to_histogram(thread, cell, duration, weight);
+        let segment = (*thread).segment;
+        (*segment).timed += 1;
+        (*segment).last_tsc = end;
+        if own_wait != 0 {
+            waited(thread, entry, cell, own_wait, end);
+        }
+        if duration > (*cell).slow_threshold {
+            judge(thread, entry, cell, duration, wait, result);
+        } else if (*cell).timed & ((*cell).timed - 1) == 0 && (*cell).timed >= TAIL_KNOWN {
+            set_threshold(cell, state);
+        }
+        if !(*thread).event.is_null() {
+            write_event(thread, entry, duration);
+        }
+        let calls = (*entry).reserved[0] as u32;
+        let last = (*state).last_tsc;
+        (*state).last_tsc = end;
+        let window = if last == 0 { duration } else { start.saturating_sub(last) + duration };
+        pace::learn(state, duration, window, if last == 0 { 0 } else { calls });
+        shadow::pop(thread, entry);
+    }
+}
+
+#[inline(always)]
+unsafe fn add_to_parent(thread: *mut Thread, entry: *mut Entry, duration: u64, wait: u64) {
+    // SAFETY: parent indices are < entry_capacity.
+    unsafe {
+        if (*entry).parent == 0 {
+            return;
+        }
+        let above = (*thread).entries.add((*entry).parent as usize - 1);
+        if (*above).state != OPEN {
+            return;
+        }
+        let weight = u64::from((*entry).weight);
+        (*above).below = (*above).below.wrapping_add(duration * weight);
+        (*above).wait_below = (*above).wait_below.wrapping_add(wait * weight);
+        let (longest, object, site, holder, kind) = if (*entry).wait != 0 {
+            let kind = u16::from((*entry).wait);
+            (duration, (*entry).object, (*entry).site, (*entry).holder, kind)
+        } else {
+            let kind = (*entry).longest_kind;
+            let site = (*entry).longest_site;
+            ((*entry).longest, (*entry).longest_object, site, (*entry).longest_holder, kind)
+        };
+        if longest > (*above).longest {
+            (*above).longest = longest;
+            (*above).longest_object = object;
+            (*above).longest_site = site;
+            (*above).longest_holder = holder;
+            (*above).longest_kind = kind;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add_to_cell(cell: *mut Cell, entry: *const Entry, duration: u64, wait: u64) {
+    // SAFETY: live cell.
+    unsafe {
+        let weight = u64::from((*entry).weight);
+        (*cell).timed += 1;
+        (*cell).represented += weight;
+        (*cell).sum += duration;
+        (*cell).weighted_sum += duration * weight;
+        let own = duration as i64 - (*entry).below as i64;
+        (*cell).weighted_self += own * weight as i64;
+        (*cell).weighted_wait += wait * weight;
+        if duration < (*cell).min {
+            (*cell).min = duration;
+        }
+        if duration > (*cell).max {
+            (*cell).max = duration;
+        }
+        if weight > 1 {
+            let w = weight as f64;
+            let d = duration as f64;
+            let factor = w * (w - 1.0);
+            (*cell).variance_0 += factor;
+            (*cell).variance_1 += factor * d;
+            (*cell).variance_2 += factor * d * d;
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn waited(thread: *mut Thread, entry: *const Entry, cell: *mut Cell, wait: u64, end: u64) {
+    // SAFETY: guard held.
+    unsafe {
+        (*cell).wait_sum += wait;
+        (*thread).waited += wait;
+        if (*entry).wait == WaitKind::Sleep as u8 {
+            return;
+        }
+        let edge = Wait {
+            site: (*entry).site,
+            holder: (*entry).holder,
+            object: (*entry).object,
+            kind: (*entry).wait,
+            cell: (*entry).cell,
+            duration: wait,
+            end,
+        };
+        add_wait(thread, &edge);
+    }
+}
+
+/// A cell's tail: eight times the mean and six standard deviations above it.
+#[cold]
+unsafe fn set_threshold(cell: *mut Cell, state: *const SiteState) {
+    // SAFETY: live cell and state.
+    unsafe {
+        let mean = (*cell).sum as f32 / (*cell).timed as f32;
+        let spread = (*state).variance;
+        // Two Newton steps from the mean are near enough for a threshold; libm is out of reach.
+        let mut root = if mean > 1.0 { mean } else { 1.0 };
+        let mut step = 0;
+        while step < 8 {
+            root = 0.5 * (root + spread / root);
+            step += 1;
+        }
+        let limit = (8.0 * mean).max(mean + 6.0 * root);
+        (*cell).slow_threshold = (limit as u64).max(LEAST_THRESHOLD);
+    }
+}
+
+/// The call is beyond its cell's tail, or the tail is not known yet.
+#[inline(never)]
+unsafe fn judge(
+    thread: *mut Thread,
+    entry: *const Entry,
+    cell: *mut Cell,
+    duration: u64,
+    wait: u64,
+    result: u64,
+) {
+    // SAFETY: guard held.
+    unsafe {
+        if (*cell).slow_threshold == 0 {
+            (*cell).slow_threshold = FIRST_THRESHOLD;
+            if duration <= FIRST_THRESHOLD {
+                return;
+            }
+        }
+        (*cell).slow_seen += 1;
+        (*cell).slow_sum += duration;
+        let threshold = (*cell).slow_threshold;
+        // More than one call in 256 is no tail: look higher.
+        if (*cell).slow_seen * 256 > (*cell).timed + 2048 {
+            (*cell).slow_threshold = threshold.saturating_mul(2).max(duration / 2);
+        }
+        let segment = (*thread).segment;
+        let slow: *mut SlowCall = if (*thread).slow_kept < (*thread).slow_limit {
+            take(thread, BlockKind::SlowCalls)
+        } else {
+            core::ptr::null_mut()
+        };
+        if slow.is_null() {
+            (*segment).lost_slow_calls += 1;
+            return;
+        }
+        (*thread).slow_kept += 1;
+        fill_slow(slow, entry, duration, wait, result, threshold);
+        publish(thread, BlockKind::SlowCalls);
+    }
+}
+
+unsafe fn fill_slow(
+    slow: *mut SlowCall,
+    entry: *const Entry,
+    duration: u64,
+    wait: u64,
+    result: u64,
+    threshold: u64,
+) {
+    // SAFETY: an element taken and not yet published.
+    unsafe {
+        (*slow).start_tsc = (*entry).start;
+        (*slow).duration = duration;
+        (*slow).cell = (*entry).cell;
+        (*slow).site = (*entry).site;
+        (*slow).args = (*entry).args;
+        (*slow).return_address = (*entry).return_address;
+        (*slow).result = result;
+        (*slow).below = (*entry).below;
+        (*slow).wait = wait;
+        (*slow).threshold = threshold;
+        (*slow).wait_site = u32::MAX;
+        if (*entry).wait != 0 {
+            (*slow).object = (*entry).object;
+            (*slow).holder_tid = (*entry).holder;
+            (*slow).wait_kind = u16::from((*entry).wait);
+            (*slow).wait_site = (*entry).site;
+        } else if (*entry).longest != 0 {
+            (*slow).object = (*entry).longest_object;
+            (*slow).holder_tid = (*entry).longest_holder;
+            (*slow).wait_kind = (*entry).longest_kind;
+            (*slow).wait_site = (*entry).longest_site;
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u64) {
+    // SAFETY: event .. event_end is mapped and ours; room for two records is checked.
+    unsafe {
+        if (*thread).event.add(2 * Event::BYTES) > (*thread).event_end
+            && cold::call(cold::calls().event_chunk, thread as u64, 0, 0) == 0
+        {
+            (*(*thread).segment).lost_events += 1;
+            return;
+        }
+        let mut at = (*thread).event.cast::<Event>();
+        let depth = u32::from((*entry).depth).min(255);
+        (*at).start_tsc = (*entry).start;
+        (*at).site_and_depth = (*entry).site | (depth << 24);
+        if duration < u64::from(EVENT_LONG) {
+            (*at).duration = duration as u32;
+            at = at.add(1);
+        } else {
+            (*at).duration = EVENT_LONG;
+            at.add(1).cast::<u64>().write(duration);
+            at = at.add(2);
+        }
+        (*thread).event = at.cast();
+        (*(*thread).segment).events += 1;
+        let chunk = (*thread).event_chunk;
+        let begin = chunk.cast::<u8>().add(EventChunkHeader::BYTES);
+        commit_u64(&raw mut (*chunk).committed, at.cast::<u8>().offset_from(begin) as u64);
+    }
+}

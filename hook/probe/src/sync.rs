@@ -1,0 +1,101 @@
+//! Commit words and the counter word: every atomic of the hot path, each with its pair.
+
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+/// Publishes `value` in a commit word. Pairs with the reader's Acquire load (analyzer `read`).
+///
+/// # Safety
+/// `word` is an aligned, mapped u64 that only this thread writes.
+#[inline(always)]
+pub unsafe fn commit_u64(word: *mut u64, value: u64) {
+    // SAFETY: aligned and mapped by the caller's contract.
+    unsafe { AtomicU64::from_ptr(word) }.store(value, Ordering::Release);
+}
+
+/// Publishes `value` in a commit word of 32 bits. Pairs with the reader's Acquire load.
+///
+/// # Safety
+/// As for [`commit_u64`].
+#[inline(always)]
+pub unsafe fn commit_u32(word: *mut u32, value: u32) {
+    // SAFETY: aligned and mapped by the caller's contract.
+    unsafe { AtomicU32::from_ptr(word) }.store(value, Ordering::Release);
+}
+
+/// The low half of a counter word: calls left before the next timed one; negative = due.
+///
+/// # Safety
+/// `word` is a mapped counter word.
+#[inline(always)]
+pub unsafe fn remaining(word: *const u64) -> i32 {
+    // SAFETY: mapped by contract; a volatile read, because a signal handler's stub may change it.
+    unsafe { word.read_volatile() as u32 as i32 }
+}
+
+/// Count modulo 2³² that a counter word tells: armed − remaining.
+///
+/// # Safety
+/// `word` is a mapped counter word.
+#[inline(always)]
+pub unsafe fn count_low(word: *const u64) -> u32 {
+    // SAFETY: mapped by contract.
+    let value = unsafe { word.read_volatile() };
+    ((value >> 32) as u32).wrapping_sub(value as u32)
+}
+
+/// Adds `gap` to both halves of a counter word whose low half is negative.
+///
+/// One instruction, so a signal handler's `decl` on the same word is never lost. The low half is
+/// negative and `gap` makes it non-negative, so exactly one carry reaches the high half: hence
+/// `gap − 1` there.
+///
+/// # Safety
+/// `word` is mapped and written by this thread (and its signal handlers) only.
+#[inline(always)]
+pub unsafe fn rearm(word: *mut u64, gap: u32) {
+    let delta = (u64::from(gap - 1) << 32) | u64::from(gap);
+    // SAFETY: mapped by contract; a plain read-modify-write instruction on one's own word.
+    unsafe {
+        core::arch::asm!("add qword ptr [{w}], {d}", w = in(reg) word, d = in(reg) delta,
+            options(nostack));
+    }
+}
+
+/// Counts one call on a word, as a stub does.
+///
+/// # Safety
+/// As for [`rearm`].
+#[inline(always)]
+pub unsafe fn count_one(word: *mut u64) {
+    // SAFETY: as for `rearm`.
+    unsafe {
+        core::arch::asm!("dec dword ptr [{w}]", w = in(reg) word, options(nostack));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_word_counts_exactly_over_any_sequence_of_gaps() {
+        let mut word = 0u64;
+        let mut made = 0u32;
+        for step in 0..5000u32 {
+            // SAFETY: `word` is a local.
+            unsafe {
+                count_one(&raw mut word);
+                made += 1;
+                if remaining(&raw const word) < 0 {
+                    if step % 7 == 0 {
+                        // A handler's calls before the rearm.
+                        count_one(&raw mut word);
+                        made += 1;
+                    }
+                    rearm(&raw mut word, 2 + step % 97);
+                }
+                assert_eq!(count_low(&raw const word), made);
+            }
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! Environment → [`Config`], read once at load.
+
+use crate::patch::filter::Filter;
+use std::ffi::CStr;
+
+/// Settings in force.
+pub struct Config {
+    /// Where the trace goes (PERFVISOR_OUT).
+    pub out: Vec<u8>,
+    /// Time every call.
+    pub exact: bool,
+    /// Record every call as an event.
+    pub events: bool,
+    /// Flight recorder length, ns; 0 = off.
+    pub flight_ns: u64,
+    /// Bytes of events per thread.
+    pub events_limit: u64,
+    /// Patch a component's calls to itself, too.
+    pub self_calls: bool,
+    /// Follow forked and exec'd children.
+    pub follow: bool,
+    /// Ended threads kept unfolded.
+    pub keep_threads: u32,
+    /// Largest gap between timed calls.
+    pub max_gap: u32,
+    /// Slow calls kept per thread.
+    pub slow_calls: u32,
+    /// Which sites.
+    pub filter: Filter,
+    /// What was given, for the trace: (key, value).
+    pub given: Vec<(&'static str, String)>,
+}
+
+/// The value of an environment variable, as bytes.
+pub fn variable(name: &CStr) -> Option<&'static [u8]> {
+    // SAFETY: getenv's result lives as long as the environment is not changed; we copy at once.
+    let value = unsafe { libc::getenv(name.as_ptr()) };
+    // SAFETY: a non-null result of getenv is a C string.
+    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
+}
+
+struct Reader {
+    given: Vec<(&'static str, String)>,
+    wrong: Vec<String>,
+}
+
+impl Reader {
+    fn text(&mut self, name: &'static CStr) -> Option<String> {
+        let value = String::from_utf8_lossy(variable(name)?).into_owned();
+        self.given.push((name.to_str().unwrap_or(""), value.clone()));
+        Some(value)
+    }
+
+    fn flag(&mut self, name: &'static CStr) -> Option<bool> {
+        let value = self.text(name)?;
+        match value.as_str() {
+            "1" | "true" | "yes" | "on" => Some(true),
+            "0" | "false" | "no" | "off" | "" => Some(false),
+            _ => {
+                self.wrong(name, &value, "0 or 1");
+                None
+            }
+        }
+    }
+
+    fn number(&mut self, name: &'static CStr) -> Option<u64> {
+        let value = self.text(name)?;
+        let parsed = value.parse().ok();
+        if parsed.is_none() {
+            self.wrong(name, &value, "a whole number");
+        }
+        parsed
+    }
+
+    fn seconds(&mut self, name: &'static CStr) -> Option<u64> {
+        let value = self.text(name)?;
+        let parsed = parse_duration_ns(&value);
+        if parsed.is_none() {
+            self.wrong(name, &value, "a time such as 30s, 500ms or 2m");
+        }
+        parsed
+    }
+
+    fn wrong(&mut self, name: &CStr, value: &str, expected: &str) {
+        let name = name.to_string_lossy();
+        self.wrong.push(format!("{name}: expected {expected}, found '{value}'; it is ignored"));
+    }
+}
+
+/// `30s`, `500ms`, `2m`, `1h` or plain seconds → nanoseconds.
+fn parse_duration_ns(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: f64 = number.parse().ok()?;
+    let scale = match unit {
+        "ns" => 1.0,
+        "us" => 1e3,
+        "ms" => 1e6,
+        "s" | "" => 1e9,
+        "m" | "min" => 60e9,
+        "h" => 3600e9,
+        _ => return None,
+    };
+    Some((number * scale) as u64)
+}
+
+/// Reads the environment; the second part lists settings that could not be understood.
+pub fn read() -> (Config, Vec<String>) {
+    let mut reader = Reader { given: Vec::new(), wrong: Vec::new() };
+    let flight_ns = reader.seconds(c"PERFVISOR_FLIGHT_RECORDER").unwrap_or(0);
+    let events = reader.flag(c"PERFVISOR_EVENTS").unwrap_or(false) || flight_ns != 0;
+    let limit = if flight_ns != 0 { 64 << 20 } else { 1 << 30 };
+    let out = variable(c"PERFVISOR_OUT").filter(|value| !value.is_empty());
+    let list = |reader: &mut Reader, name| reader.text(name).unwrap_or_default();
+    let include_component = list(&mut reader, c"PERFVISOR_INCLUDE_COMPONENT");
+    let exclude_component = list(&mut reader, c"PERFVISOR_EXCLUDE_COMPONENT");
+    let include_api = list(&mut reader, c"PERFVISOR_INCLUDE_API");
+    let exclude_api = list(&mut reader, c"PERFVISOR_EXCLUDE_API");
+    let config = Config {
+        out: out.map_or_else(default_out, <[u8]>::to_vec),
+        exact: reader.flag(c"PERFVISOR_EXACT").unwrap_or(false),
+        events,
+        flight_ns,
+        events_limit: reader.number(c"PERFVISOR_EVENTS_LIMIT").unwrap_or(limit),
+        self_calls: reader.flag(c"PERFVISOR_SELF_CALLS").unwrap_or(false),
+        follow: reader.flag(c"PERFVISOR_FOLLOW").unwrap_or(true),
+        keep_threads: bounded(reader.number(c"PERFVISOR_KEEP_THREADS"), 512),
+        max_gap: bounded(reader.number(c"PERFVISOR_MAX_GAP"), 1024).clamp(1, 1 << 20),
+        slow_calls: bounded(reader.number(c"PERFVISOR_SLOW_CALLS"), 256),
+        filter: Filter::new(
+            include_component.as_bytes(),
+            exclude_component.as_bytes(),
+            include_api.as_bytes(),
+            exclude_api.as_bytes(),
+        ),
+        given: reader.given,
+    };
+    crate::diag::set_quiet(variable(c"PERFVISOR_QUIET").is_some_and(|value| value == b"1"));
+    (config, reader.wrong)
+}
+
+fn bounded(value: Option<u64>, default: u32) -> u32 {
+    value.map_or(default, |value| u32::try_from(value).unwrap_or(u32::MAX))
+}
+
+/// `perfvisor-COMM-PID` in the working directory, for a bare LD_PRELOAD.
+fn default_out() -> Vec<u8> {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes.
+    unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) };
+    let length = name.iter().position(|&byte| byte == 0).unwrap_or(16);
+    let name = String::from_utf8_lossy(&name[..length]).replace('/', "_");
+    // SAFETY: getpid has no preconditions.
+    format!("perfvisor-{name}-{}", unsafe { libc::getpid() }).into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_duration_ns;
+
+    #[test]
+    fn durations_are_read_with_their_unit() {
+        assert_eq!(parse_duration_ns("30s"), Some(30_000_000_000));
+        assert_eq!(parse_duration_ns("1.5m"), Some(90_000_000_000));
+        assert_eq!(parse_duration_ns("250ms"), Some(250_000_000));
+        assert_eq!(parse_duration_ns("7"), Some(7_000_000_000));
+        assert_eq!(parse_duration_ns("7 parsecs"), None);
+        assert_eq!(parse_duration_ns(""), None);
+    }
+}

@@ -1,0 +1,157 @@
+//! What a timed and a counted call cost, measured at load on this machine through the real stubs,
+//! with a thread state that belongs to no file.
+
+use crate::store::{process, segment};
+use perfvisor_format::{Cell, SegmentHeader, ARENA_OFFSET, MAX_SITES};
+use perfvisor_probe::clock::now;
+use perfvisor_probe::path;
+use perfvisor_probe::thread::{idle_table, local};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Site id whose stub calibration borrows: the last of the plain ones, never given out.
+pub const SITE: usize = perfvisor_probe::sites::MUTEX_FIRST - 1;
+const CALLS: u32 = 256;
+
+static BIAS: AtomicU32 = AtomicU32::new(0);
+static BIAS_ERROR: AtomicU32 = AtomicU32::new(0);
+static TIMED_COST: AtomicU32 = AtomicU32::new(0);
+static COUNTED_COST: AtomicU32 = AtomicU32::new(0);
+
+unsafe extern "C" {
+    fn perfvisor_empty();
+    fn perfvisor_call_many(function: unsafe extern "C" fn(), times: u32);
+    static perfvisor_stubs: u8;
+    static mut perfvisor_targets: [u64; MAX_SITES];
+}
+
+/// Measures and writes the figures into the process header.
+pub fn run() {
+    let thread = segment::new_private();
+    if thread.is_null() {
+        return;
+    }
+    // SAFETY: a private, anonymous stand-in for a segment: header, table and a small arena.
+    unsafe {
+        let bytes = ARENA_OFFSET + (64 << 10);
+        let Some(base) = anonymous_segment(bytes) else { return };
+        (*thread).base = base;
+        (*thread).segment = base.add(64).cast::<SegmentHeader>();
+        (*(*thread).segment).committed = ARENA_OFFSET as u64;
+        (*thread).table = base.add(4096).cast();
+        (*thread).table_pages = u32::MAX;
+        (*thread).mapping_bytes = bytes as u64;
+        (*thread).arena_ready = bytes as u64;
+        (*thread).max_gap = 1;
+        (*thread).stack_high = u64::MAX;
+        perfvisor_targets[SITE] = perfvisor_empty as *const () as u64;
+        let stub = (&raw const perfvisor_stubs).add(SITE * 64);
+        let stub: unsafe extern "C" fn() = std::mem::transmute(stub);
+        let local = local();
+        (*local).thread = thread;
+        (*local).table = (*thread).table;
+        perfvisor_call_many(stub, CALLS);
+        let state = path::site_state(thread, SITE);
+        let cell = path::cell(thread, state, 0);
+        reset(cell);
+        let begin = now();
+        perfvisor_call_many(stub, CALLS);
+        let timed = now() - begin;
+        note_bias(cell);
+        (*(*thread).table.add(SITE)) = 1 << 20;
+        let counted = best(|| perfvisor_call_many(stub, CALLS));
+        let plain = best(|| perfvisor_call_many(perfvisor_empty, CALLS));
+        (*local).thread = std::ptr::null_mut();
+        (*local).table = idle_table();
+        let per_call = |cycles: u64| (cycles.saturating_sub(plain) * 16 / u64::from(CALLS)) as u32;
+        TIMED_COST.store(per_call(timed), Ordering::Relaxed);
+        COUNTED_COST.store(per_call(counted), Ordering::Relaxed);
+        libc::munmap(base.cast(), bytes);
+    }
+    write();
+}
+
+/// Memory shaped like a segment whose table is 128 KiB aligned.
+unsafe fn anonymous_segment(bytes: usize) -> Option<*mut u8> {
+    let align = perfvisor_format::TABLE_BYTES;
+    // SAFETY: a fresh mapping, trimmed by the caller's munmap at the end of the process at worst.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let at = libc::mmap(std::ptr::null_mut(), bytes + align, access, flags, -1, 0);
+        if at == libc::MAP_FAILED {
+            return None;
+        }
+        let start = at as usize;
+        let base = (start + 4096).next_multiple_of(align) - 4096;
+        if base > start {
+            libc::munmap(at, base - start);
+        }
+        if start + align > base {
+            libc::munmap((base + bytes).next_multiple_of(4096) as *mut _, start + align - base);
+        }
+        Some(base as *mut u8)
+    }
+}
+
+unsafe fn reset(cell: *mut Cell) {
+    // SAFETY: a live cell of the calibration thread.
+    unsafe {
+        (*cell).timed = 0;
+        (*cell).sum = 0;
+        (*cell).min = u64::MAX;
+    }
+}
+
+unsafe fn note_bias(cell: *const Cell) {
+    // SAFETY: a live cell of the calibration thread.
+    unsafe {
+        let count = (*cell).timed.max(1);
+        let mean = (*cell).sum / count;
+        let least = (*cell).min.min(mean);
+        // An interrupt in the loop lifts the mean; twice the least is no sane mean.
+        let bias = mean.min(least + least / 4);
+        BIAS.store(bias as u32, Ordering::Relaxed);
+        BIAS_ERROR.store((bias - least + 2) as u32, Ordering::Relaxed);
+    }
+}
+
+fn best(mut run: impl FnMut()) -> u64 {
+    (0..3)
+        .map(|_| {
+            let begin = now();
+            run();
+            now() - begin
+        })
+        .min()
+        .unwrap_or(0)
+}
+
+/// Writes the figures into the header of the current image.
+pub fn write() {
+    if let Some(header) = process::header() {
+        header.timed_bias_cycles = BIAS.load(Ordering::Relaxed);
+        header.timed_bias_error_cycles = BIAS_ERROR.load(Ordering::Relaxed);
+        header.timed_cost_16 = TIMED_COST.load(Ordering::Relaxed);
+        header.counted_cost_16 = COUNTED_COST.load(Ordering::Relaxed);
+        header.tsc_hz_hint = tsc_hz();
+    }
+}
+
+/// TSC frequency: CPUID leaf 0x15 where it says, else a short comparison with CLOCK_MONOTONIC.
+fn tsc_hz() -> u64 {
+    let leaf = std::arch::x86_64::__cpuid(0);
+    if leaf.eax >= 0x15 {
+        let ratio = std::arch::x86_64::__cpuid(0x15);
+        if ratio.eax != 0 && ratio.ebx != 0 && ratio.ecx != 0 {
+            return u64::from(ratio.ecx) * u64::from(ratio.ebx) / u64::from(ratio.eax);
+        }
+    }
+    let first = process::Stamp::now();
+    loop {
+        let second = process::Stamp::now();
+        let ns = second.monotonic_ns.saturating_sub(first.monotonic_ns);
+        if ns > 100_000 {
+            return ((second.tsc - first.tsc) as u128 * 1_000_000_000 / u128::from(ns)) as u64;
+        }
+    }
+}

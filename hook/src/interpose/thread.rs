@@ -1,0 +1,189 @@
+//! Threads: how they begin (a prepared start routine) and how they end (the last TSD round).
+
+use super::start_routine;
+use crate::cold::{self, Beginning};
+use crate::store::lock::Cold;
+use crate::store::threads;
+use perfvisor_probe::thread::{local, Thread};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Value of the TSD key once the thread's end was noted.
+const ENDED: usize = 1;
+/// Rounds of destructors glibc makes (PTHREAD_DESTRUCTOR_ITERATIONS).
+const ROUNDS: u32 = 4;
+
+static KEY: AtomicU32 = AtomicU32::new(u32::MAX);
+
+/// Makes the TSD key. Early, so its number is small: setting it then allocates nothing.
+pub fn init() {
+    let mut key = 0;
+    // SAFETY: key is a local; the destructor is ours.
+    if unsafe { libc::pthread_key_create(&mut key, Some(destructor)) } == 0 {
+        KEY.store(key, Ordering::Relaxed);
+    }
+}
+
+fn set(value: *const core::ffi::c_void) {
+    let key = KEY.load(Ordering::Relaxed);
+    if key != u32::MAX {
+        // SAFETY: the key is ours.
+        unsafe { libc::pthread_setspecific(key, value) };
+    }
+}
+
+/// Asks for the destructor at the calling thread's end.
+pub fn mark_thread(thread: *mut Thread) {
+    set(thread.cast());
+}
+
+/// A forked child: its only thread is new to us.
+pub fn unmark() {
+    set(std::ptr::null());
+}
+
+/// Whether the calling thread's end was noted already (later destructors still call).
+pub fn thread_has_ended() -> bool {
+    let key = KEY.load(Ordering::Relaxed);
+    // SAFETY: the key is ours.
+    key != u32::MAX && unsafe { libc::pthread_getspecific(key) } as usize == ENDED
+}
+
+/// Runs once a round; the last one ends the thread, so that other destructors' calls still count.
+unsafe extern "C" fn destructor(value: *mut core::ffi::c_void) {
+    if value as usize == ENDED {
+        return;
+    }
+    let thread = value.cast::<Thread>();
+    // SAFETY: the value is the calling thread's state, unless a fork replaced it.
+    unsafe {
+        if (*local()).thread != thread {
+            return;
+        }
+        (*thread).end_rounds += 1;
+        if (*thread).end_rounds < ROUNDS {
+            set(value);
+            return;
+        }
+        set(ENDED as *const _);
+        if !super::restricted() {
+            cold::end_thread(thread);
+        }
+    }
+}
+
+/// What pthread_create's stand-in hands to the new thread.
+struct Prepared {
+    beginning: Beginning,
+    arg: usize,
+}
+
+/// Notes what is known of a thread about to be created; null when nothing is recorded.
+///
+/// # Safety
+/// Called by the stand-in, in the creating thread, with pthread_create's own arguments.
+#[no_mangle]
+pub unsafe extern "C" fn perfvisor_thread_prepare(
+    start: usize,
+    arg: usize,
+    attributes: *const libc::pthread_attr_t,
+) -> *mut core::ffi::c_void {
+    if crate::load::phase() != crate::load::Phase::Recording || super::restricted() {
+        return std::ptr::null_mut();
+    }
+    let _cold = Cold::enter();
+    let mut beginning = Beginning { start: start as u64, ..Beginning::default() };
+    // SAFETY: the creating thread's own state; attributes are the host's.
+    unsafe {
+        beginning.inner = start_routine::inner(start, arg) as u64;
+        let thread = (*local()).thread;
+        if !thread.is_null() {
+            beginning.creator = (*thread).index + 1;
+            beginning.creator_site = calling_address(thread);
+        }
+        if !attributes.is_null() {
+            let mut size = 0;
+            if libc::pthread_attr_getstacksize(attributes, &mut size) == 0 {
+                beginning.stack_bytes = size as u64;
+            }
+        }
+    }
+    Box::into_raw(Box::new(Prepared { beginning, arg })).cast()
+}
+
+/// Return address of the innermost open timed call: pthread_create itself is always timed.
+unsafe fn calling_address(thread: *mut Thread) -> u64 {
+    // SAFETY: the calling thread's own entries.
+    unsafe {
+        if (*thread).open_count == 0 {
+            return 0;
+        }
+        let index = *(*thread).open.add((*thread).open_count as usize - 1);
+        (*(*thread).entries.add(index as usize)).return_address
+    }
+}
+
+/// The thread was not created after all.
+///
+/// # Safety
+/// `prepared` came from `perfvisor_thread_prepare` and is used once.
+#[no_mangle]
+pub unsafe extern "C" fn perfvisor_thread_unprepare(prepared: *mut core::ffi::c_void) {
+    let _cold = Cold::enter();
+    // SAFETY: by contract.
+    drop(unsafe { Box::from_raw(prepared.cast::<Prepared>()) });
+}
+
+/// The new thread's first step: its record and state; gives back the user's function and argument.
+///
+/// # Safety
+/// As for `perfvisor_thread_unprepare`; the pointers are the stand-in's locals.
+#[no_mangle]
+pub unsafe extern "C" fn perfvisor_thread_begin(
+    prepared: *mut core::ffi::c_void,
+    start: *mut usize,
+    arg: *mut usize,
+) {
+    // SAFETY: by contract.
+    unsafe {
+        let beginning = {
+            let _cold = Cold::enter();
+            let prepared = Box::from_raw(prepared.cast::<Prepared>());
+            *start = prepared.beginning.start as usize;
+            *arg = prepared.arg;
+            prepared.beginning
+        };
+        cold::begin_thread(&beginning);
+    }
+}
+
+/// pthread_setname_np(thread, name).
+pub unsafe fn at_set_name(pthread: u64, name: u64) {
+    // SAFETY: the name is the C string the host passes.
+    unsafe { rename(name, |thread| (*thread).pthread == pthread) };
+}
+
+/// prctl(PR_SET_NAME, name).
+pub unsafe fn at_own_name(name: u64) {
+    // SAFETY: as above.
+    unsafe {
+        let own = (*local()).thread;
+        rename(name, |thread| thread == own);
+    }
+}
+
+unsafe fn rename(name: u64, is_it: impl Fn(*mut Thread) -> bool) {
+    if name == 0 {
+        return;
+    }
+    let _cold = Cold::enter();
+    // SAFETY: the host's own C string.
+    let name = unsafe { core::ffi::CStr::from_ptr(name as *const core::ffi::c_char) };
+    cold::for_each_live(|thread| {
+        if is_it(thread) {
+            // SAFETY: live threads' states stay mapped.
+            if let Some(record) = threads::get(unsafe { (*thread).index }) {
+                threads::set_name(record, name.to_bytes());
+            }
+        }
+    });
+}

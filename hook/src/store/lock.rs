@@ -1,0 +1,110 @@
+//! The one lock of cold work, and what cold work keeps as it was: errno and the signal mask.
+//!
+//! The lock is recursive, so that a store function may be called both from cold work that holds it
+//! and from a scan that does not. It is never held while the dynamic loader is called: a thread
+//! inside dlopen may wait for it.
+
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// 0 free, 1 held, 2 held and waited for.
+static LOCK: AtomicU32 = AtomicU32::new(0);
+/// Address of the holder's thread-local words; 0 = nobody.
+static OWNER: AtomicUsize = AtomicUsize::new(0);
+static DEPTH: AtomicU32 = AtomicU32::new(0);
+
+/// Signals are blocked and errno is kept until this is dropped.
+pub struct Quiet {
+    mask: libc::sigset_t,
+    errno: i32,
+}
+
+impl Quiet {
+    /// Blocks all signals.
+    pub fn enter() -> Self {
+        // SAFETY: errno's address is the thread's; both sets are locals of ours.
+        unsafe {
+            let errno = *libc::__errno_location();
+            let mut all = std::mem::zeroed();
+            let mut mask = std::mem::zeroed();
+            libc::sigfillset(&mut all);
+            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut mask);
+            Self { mask, errno }
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        // SAFETY: restores what `enter` saved on this thread.
+        unsafe {
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut());
+            *libc::__errno_location() = self.errno;
+        }
+    }
+}
+
+/// The lock is held until this is dropped.
+pub struct Held;
+
+/// Takes the lock, again if this thread holds it.
+pub fn hold() -> Held {
+    acquire();
+    Held
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        release();
+    }
+}
+
+/// Cold work: signals blocked, errno kept, lock held.
+pub struct Cold {
+    _held: Held,
+    _quiet: Quiet,
+}
+
+impl Cold {
+    /// Begins cold work.
+    pub fn enter() -> Self {
+        let quiet = Quiet::enter();
+        Self { _held: hold(), _quiet: quiet }
+    }
+}
+
+/// Takes the lock without touching signals: around fork, whose mask belongs to the host.
+pub fn acquire() {
+    let me = perfvisor_probe::thread::local() as usize;
+    // Relaxed: only this thread ever stores its own address.
+    if OWNER.load(Ordering::Relaxed) == me {
+        DEPTH.fetch_add(1, Ordering::Relaxed);
+        return;
+    }
+    // Acquire pairs with the Release in `release`.
+    if LOCK.compare_exchange(0, 1, Ordering::Acquire, Ordering::Relaxed).is_err() {
+        while LOCK.swap(2, Ordering::Acquire) != 0 {
+            futex(libc::FUTEX_WAIT | libc::FUTEX_PRIVATE_FLAG, 2);
+        }
+    }
+    OWNER.store(me, Ordering::Relaxed);
+    DEPTH.store(1, Ordering::Relaxed);
+}
+
+/// Gives the lock back, if this was the outermost hold.
+pub fn release() {
+    if DEPTH.fetch_sub(1, Ordering::Relaxed) != 1 {
+        return;
+    }
+    OWNER.store(0, Ordering::Relaxed);
+    // Release pairs with the Acquire in `acquire`.
+    if LOCK.swap(0, Ordering::Release) == 2 {
+        futex(libc::FUTEX_WAKE | libc::FUTEX_PRIVATE_FLAG, 1);
+    }
+}
+
+fn futex(operation: i32, value: u32) {
+    // SAFETY: the word is a static; no timeout.
+    unsafe {
+        libc::syscall(libc::SYS_futex, LOCK.as_ptr(), operation, value, std::ptr::null::<u8>());
+    }
+}

@@ -1,0 +1,351 @@
+//! A thread's memory: its segment file, its counter table, its private state.
+//!
+//! ```text
+//! file:   | header | counter table (128 KiB) | arena …                     |
+//! view 1: | file   | anonymous, page by page replaced by the file's | file |   what stubs count in
+//! view 2:          | file's table pages waiting to be moved into view 1 |
+//! ```
+//! The table begins anonymous because a stub writes to it without asking: a hole of a file on a full
+//! disk would be SIGBUS. A page of the file is populated in view 2 first, filled, and then moved.
+
+use super::file::{self, Mapping};
+use super::process;
+use perfvisor_format::{
+    BlockHeader, BlockKind, FileHeader, FileKind, SegmentKind, ARENA_OFFSET, SEGMENT_HEADER_BYTES,
+    TABLE_BYTES, TABLE_OFFSET,
+};
+use perfvisor_probe::seam::Entry;
+use perfvisor_probe::thread::{MapSlot, Thread};
+use std::ptr::null_mut;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Largest segment file, bytes of address space (sparse): room for some 20 000 call paths.
+const LARGEST: usize = 16 << 20;
+/// Shadow entries of a thread: more open timed calls than this are only counted.
+pub const ENTRIES: usize = 256;
+/// log2 of the map's first size.
+const MAP_BITS: u32 = 7;
+/// The arena is populated in steps of this many bytes.
+const STEP: usize = 4096;
+
+/// Anonymous private memory, zeroed; null when there is none.
+fn anonymous(bytes: usize) -> *mut u8 {
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a fresh mapping.
+    let at = unsafe { libc::mmap(null_mut(), bytes, access, flags, -1, 0) };
+    if at == libc::MAP_FAILED {
+        null_mut()
+    } else {
+        at.cast()
+    }
+}
+
+/// Offsets of the parts of a thread's private block.
+const OPEN_AT: usize = std::mem::size_of::<Thread>().next_multiple_of(64);
+const FREE_AT: usize = OPEN_AT + ENTRIES * 2;
+const MAP_AT: usize = FREE_AT + ENTRIES * 2;
+const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
+const PRIVATE_BYTES: usize =
+    (ENTRIES_AT + ENTRIES * std::mem::size_of::<Entry>()).next_multiple_of(4096);
+
+/// Makes a thread's private block; null when there is no memory.
+pub fn new_private() -> *mut Thread {
+    let at = anonymous(PRIVATE_BYTES);
+    if at.is_null() {
+        return null_mut();
+    }
+    let thread = at.cast::<Thread>();
+    // SAFETY: offsets lie inside the block just mapped.
+    unsafe {
+        (*thread).open = at.add(OPEN_AT).cast();
+        (*thread).free = at.add(FREE_AT).cast();
+        (*thread).map = at.add(MAP_AT).cast::<MapSlot>();
+        (*thread).map_bits = MAP_BITS;
+        (*thread).entries = at.add(ENTRIES_AT).cast();
+        (*thread).entry_capacity = ENTRIES as u32;
+        reset_private(thread);
+    }
+    thread
+}
+
+/// Makes a private block fit for another thread: nothing open, nothing known.
+///
+/// # Safety
+/// No thread uses `thread`.
+pub unsafe fn reset_private(thread: *mut Thread) {
+    // SAFETY: the arrays are as long as `entry_capacity` and 2^map_bits.
+    unsafe {
+        let count = (*thread).entry_capacity as usize;
+        for index in 0..count {
+            // Low indices on top, so that a shallow thread touches one page of entries.
+            *(*thread).free.add(index) = (count - 1 - index) as u16;
+        }
+        (*thread).free_count = count as u32;
+        (*thread).open_count = 0;
+        if (*thread).map_used != 0 {
+            std::ptr::write_bytes((*thread).map, 0, 1 << (*thread).map_bits);
+        }
+        (*thread).map_used = 0;
+        (*thread).wait_edges = 0;
+        (*thread).waited = 0;
+        (*thread).slow_kept = 0;
+        (*thread).guard = 0;
+        (*thread).rescan = 0;
+        (*thread).end_rounds = 0;
+        (*thread).event = null_mut();
+        (*thread).event_end = null_mut();
+        (*thread).event_chunk = null_mut();
+        (*thread).event_sequence = 0;
+        (*thread).random = perfvisor_probe::clock::now() | 1;
+    }
+}
+
+static NEXT_SEGMENT: AtomicU64 = AtomicU64::new(0);
+static NEXT_GROUP: AtomicU64 = AtomicU64::new(0);
+
+/// Begins numbering anew (a forked child's own image).
+pub fn restart_numbers() {
+    NEXT_SEGMENT.store(0, Ordering::Relaxed);
+    NEXT_GROUP.store(0, Ordering::Relaxed);
+}
+
+/// Gives `thread` a new segment file of `kind`; false when there is no room.
+///
+/// # Safety
+/// `thread` is a private block that no thread uses, under the cold lock.
+pub unsafe fn attach_file(thread: *mut Thread, kind: SegmentKind) -> bool {
+    let (counter, letter) = match kind {
+        SegmentKind::Thread => (&NEXT_SEGMENT, 't'),
+        SegmentKind::Group => (&NEXT_GROUP, 'g'),
+    };
+    let number = counter.load(Ordering::Relaxed);
+    let Some(path) = process::path(&format!("{letter}{number}.pv")) else { return false };
+    let limit = usize::try_from(file::size_limit()).unwrap_or(usize::MAX) & !(file::PAGE - 1);
+    let bytes = LARGEST.min(limit);
+    if bytes < ARENA_OFFSET + 16 * STEP {
+        return false;
+    }
+    let Some((mapping, fd)) = file::create(&path, bytes, TABLE_OFFSET, TABLE_BYTES) else {
+        return false;
+    };
+    // SAFETY: views of the mapping just made; nobody counts there yet.
+    unsafe {
+        let ready = match kind {
+            SegmentKind::Thread => overlay_table(thread, &mapping, fd),
+            SegmentKind::Group => true,
+        };
+        libc::close(fd);
+        if !ready || !file::populate(mapping.base, 0, SEGMENT_HEADER_BYTES) {
+            libc::munmap(mapping.base.cast(), mapping.bytes);
+            libc::unlink(path.as_ptr());
+            return false;
+        }
+        counter.store(number + 1, Ordering::Relaxed);
+        (*thread).base = mapping.base;
+        (*thread).mapping_bytes = mapping.bytes as u64;
+        (*thread).segment = mapping.base.add(FileHeader::BYTES).cast();
+        (*thread).table = mapping.base.add(TABLE_OFFSET).cast();
+        (*thread).table_pages = 0;
+        (*thread).table_failed = 0;
+        (*thread).segment_number = number as u32;
+        (*thread).arena_ready = ARENA_OFFSET as u64;
+        true
+    }
+}
+
+/// Puts anonymous pages over the table of view 1 and makes view 2.
+unsafe fn overlay_table(thread: *mut Thread, mapping: &Mapping, fd: i32) -> bool {
+    let access = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: fixed mappings only over our own mapping.
+    unsafe {
+        let source =
+            libc::mmap(null_mut(), TABLE_BYTES, access, libc::MAP_SHARED, fd, TABLE_OFFSET as i64);
+        if source == libc::MAP_FAILED {
+            return false;
+        }
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_FIXED;
+        let table = mapping.base.add(TABLE_OFFSET).cast();
+        if libc::mmap(table, TABLE_BYTES, access, flags, -1, 0) == libc::MAP_FAILED {
+            libc::munmap(source, TABLE_BYTES);
+            return false;
+        }
+        (*thread).table_source = source.cast();
+    }
+    true
+}
+
+/// Writes the heads of a segment that begins (again) for `index`.
+///
+/// # Safety
+/// `thread` has a segment file and is not in use.
+pub unsafe fn begin(thread: *mut Thread, kind: SegmentKind, index: u32, group: u64) {
+    let Some(id) = process::identity() else { return };
+    // SAFETY: the header page is populated.
+    unsafe {
+        let header = FileHeader::new(
+            FileKind::Segment,
+            SEGMENT_HEADER_BYTES as u16,
+            id.pid,
+            id.generation,
+            index,
+            id.image_id,
+        );
+        let bytes = header.as_bytes();
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), (*thread).base, bytes.len());
+        let segment = (*thread).segment;
+        std::ptr::write_bytes(segment, 0, 1);
+        (*segment).kind = kind as u32;
+        (*segment).thread_index = index;
+        (*segment).group_start_routine = group;
+        (*segment).committed = ARENA_OFFSET as u64;
+        (*thread).blocks = [null_mut(); 6];
+        (*thread).index = index;
+    }
+}
+
+/// Empties a segment for another thread: what was used becomes zero.
+///
+/// # Safety
+/// `thread` has a segment and no thread uses it.
+pub unsafe fn recycle(thread: *mut Thread) {
+    // SAFETY: only populated parts are written.
+    unsafe {
+        for page in 0..TABLE_BYTES / 4096 {
+            if (*thread).table_pages & (1 << page) != 0 {
+                std::ptr::write_bytes((*thread).table.cast::<u8>().add(page * 4096), 0, 4096);
+            }
+        }
+        let used = (*(*thread).segment).committed as usize;
+        (*(*thread).segment).committed = ARENA_OFFSET as u64;
+        std::ptr::write_bytes(
+            (*thread).base.add(ARENA_OFFSET),
+            0,
+            used.max(ARENA_OFFSET) - ARENA_OFFSET,
+        );
+    }
+}
+
+/// Unmaps a kept segment and cuts its file to what it holds; the private block stays.
+///
+/// # Safety
+/// As for [`recycle`].
+pub unsafe fn seal(thread: *mut Thread) {
+    // SAFETY: unmaps what `attach_file` mapped.
+    unsafe {
+        let used = (*(*thread).segment).committed;
+        if let Some(path) = process::path(&format!("t{}.pv", (*thread).segment_number)) {
+            libc::truncate(path.as_ptr(), used as i64);
+        }
+        libc::munmap((*thread).base.cast(), (*thread).mapping_bytes as usize);
+        // Pages moved out of view 2 left holes in it; unmapping a hole is no error.
+        libc::munmap((*thread).table_source.cast(), TABLE_BYTES);
+        (*thread).base = null_mut();
+        (*thread).table = null_mut();
+        (*thread).segment = null_mut();
+    }
+}
+
+/// Moves the file's page `page` of the counter table into view 1; false when there is no room.
+///
+/// # Safety
+/// `thread` is the calling thread's; signals are blocked, so no stub of it runs meanwhile.
+pub unsafe fn place_table_page(thread: *mut Thread, page: usize) -> bool {
+    // SAFETY: page < 32; both views are ours.
+    unsafe {
+        let source = (*thread).table_source.add(page * 4096);
+        let table = (*thread).table.cast::<u8>().add(page * 4096);
+        if !file::populate(source, 0, 4096) {
+            return false;
+        }
+        std::ptr::copy_nonoverlapping(table, source, 4096);
+        let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
+        libc::mremap(source.cast(), 4096, 4096, flags, table) != libc::MAP_FAILED
+    }
+}
+
+/// Elements of a block, by kind: small first, so that a thread that calls ten APIs stays small.
+const fn capacity(kind: BlockKind, first: bool) -> usize {
+    match kind {
+        BlockKind::Cells => 8,
+        BlockKind::Histograms => 24,
+        BlockKind::Sites => 15,
+        BlockKind::SlowCalls => {
+            if first {
+                4
+            } else {
+                21
+            }
+        }
+        BlockKind::Waits => 7,
+    }
+}
+
+/// A new block of `kind`; null when the arena is full or the disk is.
+///
+/// # Safety
+/// `thread` has a segment; it is the calling thread's or nobody's.
+pub unsafe fn new_block(thread: *mut Thread, kind: BlockKind) -> *mut BlockHeader {
+    // SAFETY: [committed, end) is populated before it is written.
+    unsafe {
+        let first = (*thread).blocks[kind as usize].is_null();
+        let count = capacity(kind, first);
+        let bytes = (BlockHeader::BYTES + count * kind.element_bytes()).next_multiple_of(64);
+        let at = (*(*thread).segment).committed as usize;
+        let end = at + bytes;
+        if end > (*thread).mapping_bytes as usize {
+            return null_mut();
+        }
+        if end > (*thread).arena_ready as usize {
+            let more = (end - (*thread).arena_ready as usize).next_multiple_of(STEP);
+            if !file::populate((*thread).base, (*thread).arena_ready as usize, more) {
+                return null_mut();
+            }
+            (*thread).arena_ready += more as u64;
+        }
+        let block = (*thread).base.add(at).cast::<BlockHeader>();
+        (*block).kind = kind as u16;
+        (*block).capacity = count as u16;
+        (*block).used = 0;
+        (*block).bytes = bytes as u32;
+        (*block).tag = BlockHeader::TAG;
+        // Release pairs with the reader's Acquire load of the commit word.
+        AtomicU64::from_ptr(&raw mut (*(*thread).segment).committed)
+            .store(end as u64, Ordering::Release);
+        block
+    }
+}
+
+/// Doubles the thread's map; false when there is no memory.
+///
+/// # Safety
+/// As for [`new_block`].
+pub unsafe fn grow_map(thread: *mut Thread) -> bool {
+    // SAFETY: old and new map have 2^bits slots; the first map lies in the private block and is
+    // left there, later ones are mappings of their own.
+    unsafe {
+        let bits = (*thread).map_bits;
+        let fresh = anonymous(16 << (bits + 1)).cast::<MapSlot>();
+        if fresh.is_null() {
+            return false;
+        }
+        let mask = (1usize << (bits + 1)) - 1;
+        for index in 0..1usize << bits {
+            let slot = *(*thread).map.add(index);
+            if slot.key == 0 {
+                continue;
+            }
+            let mut to = (slot.key.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> (63 - bits)) as usize;
+            while (*fresh.add(to & mask)).key != 0 {
+                to += 1;
+            }
+            *fresh.add(to & mask) = slot;
+        }
+        if bits > MAP_BITS {
+            libc::munmap((*thread).map.cast(), 16 << bits);
+        }
+        (*thread).map = fresh;
+        (*thread).map_bits = bits + 1;
+    }
+    true
+}

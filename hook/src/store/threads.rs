@@ -1,0 +1,184 @@
+//! `threads.pv`: one record per thread ever seen.
+
+use super::file::{self, Mapping};
+use super::process::{self, timeval_ns, Stamp};
+use perfvisor_format::{FileHeader, FileKind, ThreadRecord, ThreadState, THREAD_HEADER_BYTES};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// Most records (256 bytes each): four million threads, 1 GiB of address space, sparse.
+const MOST: usize = 4 << 20;
+/// Records are populated ahead in steps of this many bytes.
+const STEP: usize = 16 << 10;
+
+/// The file of the current image. Guarded by the cold lock.
+static mut FILE: Option<(Mapping, usize)> = None;
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+fn file() -> &'static mut Option<(Mapping, usize)> {
+    // SAFETY: only reached under the cold lock.
+    unsafe { &mut *(&raw mut FILE) }
+}
+
+/// Begins `threads.pv`.
+pub fn create() -> Result<(), String> {
+    COUNT.store(0, Ordering::Relaxed);
+    *file() = None;
+    let (Some(path), Some(id)) = (process::path("threads.pv"), process::identity()) else {
+        return Err("no trace directory".into());
+    };
+    let limit = usize::try_from(file::size_limit()).unwrap_or(usize::MAX) & !(file::PAGE - 1);
+    let bytes = (THREAD_HEADER_BYTES + MOST * ThreadRecord::BYTES).min(limit);
+    let made = file::create(&path, bytes, 0, file::PAGE);
+    let (mapping, fd) = made.ok_or("cannot make threads.pv (disk, memory or file size limit)")?;
+    // SAFETY: ours.
+    unsafe { libc::close(fd) };
+    if !file::populate(mapping.base, 0, STEP) {
+        return Err("no space left for threads.pv".into());
+    }
+    let header = FileHeader::new(
+        FileKind::Threads,
+        THREAD_HEADER_BYTES as u16,
+        id.pid,
+        id.generation,
+        0,
+        id.image_id,
+    );
+    file::put_header(&mapping, &header);
+    *file() = Some((mapping, STEP));
+    Ok(())
+}
+
+/// A new record, all zero but for the unknowns; `None` when there is no room.
+pub fn add() -> Option<(u32, &'static mut ThreadRecord)> {
+    let (mapping, ready) = file().as_mut()?;
+    let index = COUNT.load(Ordering::Relaxed);
+    let at = THREAD_HEADER_BYTES + index as usize * ThreadRecord::BYTES;
+    if at + ThreadRecord::BYTES > mapping.bytes {
+        return None;
+    }
+    if at + ThreadRecord::BYTES > *ready {
+        let more = STEP.min(mapping.bytes - *ready);
+        if !file::populate(mapping.base, *ready, more) {
+            return None;
+        }
+        *ready += more;
+    }
+    COUNT.store(index + 1, Ordering::Relaxed);
+    // SAFETY: populated, within the mapping, ours alone until the state is published.
+    let record = unsafe { &mut *mapping.base.add(at).cast::<ThreadRecord>() };
+    record.segment = u32::MAX;
+    record.group = u32::MAX;
+    record.creator = u32::MAX;
+    record.user_ns = u64::MAX;
+    record.system_ns = u64::MAX;
+    record.voluntary_switches = u64::MAX;
+    record.involuntary_switches = u64::MAX;
+    Some((index, record))
+}
+
+/// The record `index`.
+pub fn get(index: u32) -> Option<&'static mut ThreadRecord> {
+    let (mapping, _) = file().as_ref()?;
+    if index >= COUNT.load(Ordering::Relaxed) {
+        return None;
+    }
+    let at = THREAD_HEADER_BYTES + index as usize * ThreadRecord::BYTES;
+    // SAFETY: within the populated part, because the record was added.
+    Some(unsafe { &mut *mapping.base.add(at).cast::<ThreadRecord>() })
+}
+
+/// Publishes a state. Pairs with the reader's Acquire load.
+pub fn publish(record: &mut ThreadRecord, state: ThreadState) {
+    // SAFETY: the record is mapped.
+    unsafe { AtomicU32::from_ptr(&raw mut record.state) }.store(state as u32, Ordering::Release);
+}
+
+/// Notes begin time and CPU time so far.
+pub fn begin(record: &mut ThreadRecord, cpu_before: bool) {
+    let stamp = Stamp::now();
+    record.start_tsc = stamp.tsc;
+    record.start_monotonic_ns = stamp.monotonic_ns;
+    if cpu_before {
+        let usage = own_usage();
+        record.cpu_before_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
+    }
+    read_own_name(record);
+}
+
+fn own_usage() -> libc::rusage {
+    // SAFETY: getrusage fills the struct.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
+        usage
+    }
+}
+
+fn read_own_name(record: &mut ThreadRecord) {
+    let mut name = [0u8; 16];
+    // SAFETY: PR_GET_NAME writes at most 16 bytes.
+    if unsafe { libc::prctl(libc::PR_GET_NAME, name.as_mut_ptr()) } == 0 {
+        record.name = name;
+    }
+}
+
+/// Notes the end of the calling thread: time, CPU, switches, name.
+pub fn finish(record: &mut ThreadRecord) {
+    take_usage(record);
+    let stamp = Stamp::now();
+    record.end_monotonic_ns = stamp.monotonic_ns;
+    record.end_tsc = stamp.tsc;
+}
+
+/// CPU time, switches and name of the calling thread so far.
+pub fn take_usage(record: &mut ThreadRecord) {
+    let usage = own_usage();
+    record.user_ns = timeval_ns(usage.ru_utime);
+    record.system_ns = timeval_ns(usage.ru_stime);
+    record.voluntary_switches = usage.ru_nvcsw as u64;
+    record.involuntary_switches = usage.ru_nivcsw as u64;
+    read_own_name(record);
+}
+
+/// CPU time, switches and name of another live thread, from /proc. Ticks are as fine as it gets.
+pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
+    let base = format!("/proc/self/task/{tid}");
+    if let Ok(stat) = std::fs::read_to_string(format!("{base}/stat")) {
+        let fields: Vec<&str> =
+            stat.rsplit(')').next().unwrap_or("").split_ascii_whitespace().collect();
+        // SAFETY: sysconf has no preconditions.
+        let tick = 1_000_000_000 / (unsafe { libc::sysconf(libc::_SC_CLK_TCK) }.max(1) as u64);
+        let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok());
+        // Fields 14 and 15 of proc(5), counted behind the command's parenthesis.
+        if let (Some(user), Some(system)) = (field(11), field(12)) {
+            record.user_ns = user * tick;
+            record.system_ns = system * tick;
+        }
+    }
+    if let Ok(status) = std::fs::read_to_string(format!("{base}/status")) {
+        for line in status.lines() {
+            let value = |line: &str| line.rsplit(':').next().and_then(|v| v.trim().parse().ok());
+            if line.starts_with("voluntary_ctxt") {
+                record.voluntary_switches = value(line).unwrap_or(u64::MAX);
+            } else if line.starts_with("nonvoluntary_ctxt") {
+                record.involuntary_switches = value(line).unwrap_or(u64::MAX);
+            }
+        }
+    }
+    if let Ok(comm) = std::fs::read(format!("{base}/comm")) {
+        let mut name = [0u8; 16];
+        for (to, from) in name.iter_mut().zip(comm.iter().filter(|&&byte| byte != b'\n')) {
+            *to = *from;
+        }
+        record.name = name;
+    }
+}
+
+/// Notes a name given by pthread_setname_np or prctl.
+pub fn set_name(record: &mut ThreadRecord, given: &[u8]) {
+    let mut name = [0u8; 16];
+    for (to, from) in name.iter_mut().take(15).zip(given) {
+        *to = *from;
+    }
+    record.name = name;
+}
