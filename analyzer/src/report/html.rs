@@ -7,6 +7,7 @@
 
 mod data;
 mod rows;
+mod waited;
 
 use crate::analysis::Finding;
 use crate::model::Profile;
@@ -15,7 +16,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const FRAME: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
 /// In the order they are read: the first defines what the others use, the last runs them.
-const SCRIPTS: [&str; 9] = [
+const SCRIPTS: [&str; 10] = [
     include_str!("html/base.js"),
     include_str!("html/overview.js"),
     include_str!("html/groups.js"),
@@ -24,6 +25,7 @@ const SCRIPTS: [&str; 9] = [
     include_str!("html/flow.js"),
     include_str!("html/slow.js"),
     include_str!("html/waits.js"),
+    include_str!("html/recording.js"),
     include_str!("html/start.js"),
 ];
 

@@ -14,7 +14,7 @@ function element(tag, attributes, ...children) {
     else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
     else made.setAttribute(name, value === true ? "" : String(value));
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  made.append(...children.flat(Infinity).filter((child) => child !== null && child !== undefined));
   return made;
 }
 
@@ -45,7 +45,7 @@ function time(ns) {
   return digits(ns / 3600e9) + " h";
 }
 
-// Whole powers of ten, for axes.
+// For axes: without zeros that say nothing.
 function shortTime(ns) {
   return time(ns).replace(/\.0+ /, " ").replace(/(\.\d*?)0+ /, "$1 ");
 }

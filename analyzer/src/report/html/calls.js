@@ -3,12 +3,12 @@
 const ROWS_SHOWN = 60;
 const CALL_COLUMNS = [
   { key: "name", head: "function", text: true },
-  { key: "component", head: "in", text: true },
-  { key: "group_name", head: "group", text: true },
+  { key: "group_name", head: "thread group", text: true },
   { key: "count", head: "calls" },
   { key: "self", head: "self", hint: "Time in the function without timed calls it makes; the bar is its share of the group's thread time" },
   { key: "wait", head: "wait", hint: "Time blocked in it or below" },
-  { key: "total", head: "total", hint: "Time with all it calls, with its 95% interval" },
+  { key: "total", head: "total", hint: "Time with all it calls" },
+  { key: "range", head: "±", plain: true, hint: "95% interval of the total" },
   { key: "mean", head: "mean" },
   { key: "p50", head: "p50" },
   { key: "p99", head: "p99" },
@@ -16,14 +16,14 @@ const CALL_COLUMNS = [
   { key: "spread", head: "one call takes", plain: true },
   { key: "timed_share", head: "timed", hint: "Share of calls measured; the others are counted, their time is estimated" },
 ];
-const STRIP = { width: 190, height: 22 };
+const STRIP = { width: 160, height: 22 };
 
 parts.push(function calls() {
   if (!data.calls.length) return;
   const box = section("calls", "Library calls",
     "What each thread group called in other components. Choose a heading to sort, a function for its details. " +
     "The strip shows how long single calls take on one common logarithmic axis: thin line from shortest to longest, " +
-    "bar from median to 99th percentile, tick at the median.");
+    "bar from median to 99th percentile, tick at the median; red where most of the time is a wait.");
   for (const row of data.calls) {
     const spread = row.spread || [0, 0, 0, 0, 0, 0];
     [row.p50, row.p99, row.max] = [spread[1], spread[3], spread[5]];
@@ -55,7 +55,7 @@ function callControls(state, draw, info) {
 
 function callHeads(state, draw, heads, axis) {
   return element("tr", {}, CALL_COLUMNS.map((column) => {
-    const content = column.plain ? [column.head, axis.drawing] : element("button", { type: "button", title: column.hint || "", onclick: () => {
+    const content = column.key === "spread" ? [column.head, axis.drawing] : column.plain ? column.head : element("button", { type: "button", title: column.hint || "", onclick: () => {
       state.down = state.key === column.key ? !state.down : !column.text;
       state.key = column.key;
       draw();
@@ -95,14 +95,14 @@ function callRow(row, axis) {
   const part = row.self / row.lifetime;
   const open = element("button", { type: "button", class: "mono", "aria-expanded": "false" }, row.name);
   const made = element("tr", {},
-    element("td", { class: "name" }, open),
-    element("td", {}, row.component),
+    element("td", { class: "name" }, open, element("div", { class: "hold-text" }, row.component)),
     element("td", {}, row.group_name),
     element("td", { class: "number" }, count(row.count)),
     element("td", { class: "number" }, untimed ? "" : element("span", { class: "share", title: share(part) + " of the group's thread time" },
       time(row.self), element("i", {}, element("b", { style: { width: Math.min(100, 100 * part) + "%" } })))),
     number(row.wait),
-    element("td", { class: "number" }, untimed ? "" : time(row.total), untimed ? "" : element("span", { class: "faint" }, " " + range(row))),
+    element("td", { class: "number" }, untimed ? "" : time(row.total)),
+    element("td", { class: "faint" }, untimed ? "" : range(row)),
     number(row.mean), number(row.p50), number(row.p99), number(row.max),
     element("td", {}, row.spread && !untimed ? strip(row, axis) : element("span", { class: "faint" }, "counted only")),
     element("td", { class: "number" }, untimed ? "none" : share(row.timed_share)));

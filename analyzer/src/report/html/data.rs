@@ -1,6 +1,7 @@
 //! What the page is told: the profile with names in place of ids, cut to what a browser can draw.
 
-use super::rows::{CallRow, FlowData, Group, Object, Slow, TreeRow};
+use super::rows::{CallRow, FlowData, Group, TreeRow};
+use super::waited::{Object, Slow};
 use crate::analysis::Finding;
 use crate::model::Profile;
 use crate::report::facts;

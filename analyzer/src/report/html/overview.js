@@ -17,7 +17,6 @@ parts.push(function overview() {
     element("div", { class: "card" }, element("div", { class: "label" }, card.label),
       element("b", {}, card.value), element("div", { class: "note" }, card.note)))));
   if (data.findings.length) findings();
-  recording();
 });
 
 const GRADES = { recording: "alarm", major: "alarm", minor: "notice", note: "" };
@@ -40,11 +39,4 @@ function measured(fact) {
   if (fact.unit === "ratio") return digits(fact.value) + "×";
   const number = Number.isInteger(fact.value) ? count(fact.value) : digits(fact.value);
   return fact.unit ? number + " " + fact.unit : number;
-}
-
-function recording() {
-  const box = section("recording", "Recording", "How much of the program was seen, and what seeing it cost.");
-  box.append(element("ul", { class: "plain" },
-    data.coverage.concat(data.overhead ? [data.overhead] : []).map((text) => element("li", {}, text)),
-    data.messages.map(([at, text]) => element("li", {}, "At " + time(at) + ": " + text))));
 }

@@ -1,27 +1,18 @@
 //! Rows of the page's tables and charts. Times are whole nanoseconds: fractions of them only make
 //! the page larger.
 
-use crate::model::{
-    ApiRow, CallNode, GroupId, Profile, SlowCall, Thread, ThreadGroup, ThreadId, WaitObject,
-};
+use crate::model::{ApiRow, CallNode, GroupId, Profile, Thread, ThreadGroup, ThreadId};
 use crate::report::lookup::Lookup;
-use crate::report::outliers::{excess_ns, is_idle, is_lock};
-use crate::report::slow_call::{arguments, usual, waited};
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 
 /// Threads of one group that the page carries.
 const MEMBERS: usize = 400;
-/// Slow calls that the page carries.
-const SLOW_CALLS: usize = 2000;
-/// Waited-for objects that the page carries.
-const OBJECTS: usize = 400;
 /// Nodes of the call tree that the page carries.
 const NODES: usize = 20_000;
-/// Waiters and holders of one object that the page carries.
-const PEOPLE: usize = 12;
 
-fn whole(ns: f64) -> i64 {
+/// Rounded to a whole nanosecond.
+pub(super) fn whole(ns: f64) -> i64 {
     ns.round() as i64
 }
 
@@ -105,16 +96,26 @@ impl Group {
             max_over_mean: group.max_over_mean,
             variation: group.coefficient_of_variation,
             straggler: group.straggler.map(|id| names.thread(id)),
-            members: members.iter().map(|(id, thread)| Member::new(names, *id, thread)).collect(),
+            members: members
+                .iter()
+                .map(|(id, thread)| {
+                    let ordinal = group.threads.binary_search(id).map_or(0, |at| at + 1);
+                    Member::new(names, ordinal, thread)
+                })
+                .collect(),
             members_cut,
         }
     }
 }
 
 impl Member {
-    fn new(names: Lookup, id: ThreadId, thread: &Thread) -> Self {
+    fn new(names: Lookup, ordinal: usize, thread: &Thread) -> Self {
+        let mut label = format!("#{ordinal} · tid {}", thread.tid);
+        if !thread.name.is_empty() {
+            label.push_str(&format!(" · {}", thread.name));
+        }
         Self {
-            label: names.thread(id),
+            label,
             start: thread.start_ns,
             lifetime: thread.lifetime_ns,
             exec: whole(thread.exec_ns),
@@ -277,120 +278,5 @@ impl<'a> FlowData<'a> {
             })
             .collect();
         Self { names: known.into_iter().map(|id| names.component(id)).collect(), edges }
-    }
-}
-
-/// A slow call.
-#[derive(Serialize)]
-pub struct Slow<'a> {
-    rank: usize,
-    group: u32,
-    name: &'a str,
-    thread: String,
-    start: u64,
-    duration: i64,
-    median: i64,
-    usual: Option<String>,
-    path: Vec<&'a str>,
-    from: &'a str,
-    args: String,
-    waited: Option<String>,
-    kind: Option<&'a str>,
-    below: i64,
-    idle: bool,
-}
-
-impl<'a> Slow<'a> {
-    /// Those most beyond the usual, longest first, and how many are left out.
-    pub fn all(profile: &'a Profile, names: Lookup<'a>) -> (Vec<Self>, usize) {
-        let mut calls: Vec<&SlowCall> = profile.slow_calls.iter().collect();
-        calls.sort_by(|a, b| excess_ns(b).total_cmp(&excess_ns(a)));
-        let cut = calls.len().saturating_sub(SLOW_CALLS);
-        calls.truncate(SLOW_CALLS);
-        let rows = calls.into_iter().enumerate();
-        (rows.map(|(rank, call)| Self::new(profile, names, rank, call)).collect(), cut)
-    }
-
-    fn new(profile: &'a Profile, names: Lookup<'a>, rank: usize, call: &'a SlowCall) -> Self {
-        let steps = call.path.iter().map(|site| names.site(*site));
-        let first = call.path.first().copied().unwrap_or(call.site);
-        Self {
-            rank,
-            group: call.group.0,
-            name: names.site(call.site),
-            thread: call.thread.map_or_else(
-                || format!("an ended thread of {}", names.group(call.group)),
-                |id| names.thread(id),
-            ),
-            start: call.start_ns,
-            duration: whole(call.duration_ns),
-            median: whole(call.median_ns.unwrap_or(0.0)),
-            usual: usual(call),
-            path: std::iter::once(names.site_caller(first)).chain(steps).collect(),
-            from: &call.called_from,
-            args: arguments(call),
-            waited: waited(profile, names, call),
-            kind: call.wait_kind.as_deref().filter(|_| call.wait_ns > 0.5 * call.duration_ns),
-            below: whole(call.below_ns),
-            idle: is_idle(call),
-        }
-    }
-}
-
-/// Something waited for.
-#[derive(Serialize)]
-pub struct Object<'a> {
-    kind: &'a str,
-    what: String,
-    lock: bool,
-    waits: u64,
-    wait: i64,
-    max: i64,
-    at: u64,
-    sites: Vec<&'a str>,
-    waiters: Vec<(String, u64, i64)>,
-    waiters_all: usize,
-    holders: Vec<(String, u64, i64)>,
-    holders_all: usize,
-}
-
-impl<'a> Object<'a> {
-    /// Those waited for longest, and how many are left out.
-    pub fn all(profile: &'a Profile, names: Lookup<'a>) -> (Vec<Self>, usize) {
-        let objects = &profile.wait_objects;
-        let rows = objects.iter().take(OBJECTS).map(|object| Self::new(names, object)).collect();
-        (rows, objects.len().saturating_sub(OBJECTS))
-    }
-
-    fn new(names: Lookup<'a>, object: &'a WaitObject) -> Self {
-        let mut sites: Vec<&str> = Vec::new();
-        for part in &object.sites {
-            let name = names.site(part.site);
-            if !sites.contains(&name) {
-                sites.push(name);
-            }
-        }
-        let waiters = object.waiters.iter().take(PEOPLE).map(|waiter| {
-            let ended = || format!("ended threads of {}", names.group(waiter.group));
-            let name = waiter.thread.map_or_else(ended, |id| names.thread(id));
-            (name, waiter.waits, whole(waiter.wait_ns))
-        });
-        let holders = object.holders.iter().take(PEOPLE).map(|holder| {
-            (names.holder(holder.thread, holder.tid), holder.waits, whole(holder.wait_ns))
-        });
-        Self {
-            kind: &object.kind,
-            what: names.object(object),
-            lock: is_lock(object),
-            waits: object.waits,
-            wait: whole(object.wait_ns),
-            max: whole(object.max_ns),
-            at: object.max_at_ns,
-            sites,
-            waiters: waiters.collect(),
-            waiters_all: object.waiters.len(),
-            holders: holders.collect(),
-            holders_all: object.holders.len(),
-        }
     }
 }

@@ -56,10 +56,10 @@ function drawChart(view, calls, width) {
   const svg = element("svg:svg", { width, height, role: "group", "aria-label": "Slow calls over time" });
   const line = (x1, y1, x2, y2) => svg.append(element("svg:line", { class: "axis", x1, y1, x2, y2 }));
   const label = (text, at, top, anchor) => svg.append(element("svg:text", { x: at, y: top, "text-anchor": anchor }, text));
-  const steps = width < 520 ? 3 : 6;
-  for (let step = 0; step <= steps; step++) {
-    line(x(end * step / steps), 8, x(end * step / steps), bottom);
-    label(step ? time(end * step / steps) : "0", x(end * step / steps), height - 8, step === steps ? "end" : "middle");
+  const step = roundStep(end / (width < 520 ? 3 : 7));
+  for (let at = 0; at <= end; at += step) {
+    line(x(at), 8, x(at), bottom);
+    label(at ? shortTime(at) : "0", x(at), height - 8, x(at) > width - 40 ? "end" : "middle");
   }
   if (state.lanes) {
     threads.forEach((thread, at) => {
@@ -76,6 +76,12 @@ function drawChart(view, calls, width) {
   const drawn = calls.filter((call) => !state.lanes || threads.includes(call.thread));
   drawn.forEach((call) => svg.append(slowPoint(view, call, x, y(call))));
   chart.replaceChildren(svg);
+}
+
+// 1, 2 or 5 times a power of ten, not below `least`.
+function roundStep(least) {
+  const power = 10 ** Math.floor(Math.log10(Math.max(1, least)));
+  return power * [1, 2, 5, 10].find((factor) => factor * power >= least);
 }
 
 function slowPoint(view, call, x, y) {

@@ -112,7 +112,7 @@ function drawTree(view, width) {
 function block(view, node, left, width, level, hit) {
   const { state } = view;
   const zoomed = level < depth(state.zoom);
-  const made = element("button", { type: "button", class: "node" + (hit ? " hit" : "") + (zoomed || (state.text && !hit) ? " dim" : ""),
+  const made = element("button", { type: "button", class: "node" + (hit ? " hit" : "") + (zoomed ? " above" : state.text && !hit ? " dim" : ""),
     style: { left: left + "px", width: Math.max(1, width - 1) + "px", top: level * ROW_HEIGHT + "px", background: node.row ? view.colors.get(node.component) : "var(--line)", color: node.row ? "" : "var(--ink)" },
     "aria-label": node.name + ", " + time(node.size),
     onclick: () => { hideTip(); view.choose(node); },
