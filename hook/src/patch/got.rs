@@ -25,11 +25,11 @@ use perfvisor_format::SkipReason;
 use super::elf::{self, Changes, Component, FLAG_HOOK, FLAG_LOADER, FLAG_VDSO};
 use super::filter::Filter;
 use super::page::{self, Store};
-use super::ranges::{self, Place};
 use super::policy::{self, Action};
+use super::ranges::{self, Place};
 use super::scope::closure;
-use super::sites::{self, SiteRequest};
 use super::settled::Settled;
+use super::sites::{self, SiteRequest};
 use super::slots::{self, Found, Outcome, Rules, Slot};
 use super::symbols::Wanted;
 use crate::config::Config;
@@ -204,12 +204,13 @@ pub fn restore_all() {
         // What is gone must not be written to.
         state.refresh(&mut ScanResult::default());
         for loaded in &mut state.loaded {
-            let stores: Vec<Store> = loaded
+            let mut stores: Vec<Store> = loaded
                 .patched
                 .drain(..)
                 .filter(|patched| page::load(patched.slot) == patched.stub)
                 .map(|patched| Store { slot: patched.slot, value: patched.original })
                 .collect();
+            stores.sort_unstable_by_key(|item| item.slot);
             page::write(&loaded.component, &stores, &mut |_| {});
             loaded.claimed = false;
             loaded.pending.clear();
@@ -467,8 +468,8 @@ impl State {
         let own = self.loaded.iter().map(|l| &l.component).find(|c| c.id == caller)?;
         let row = policy::lookup(name);
         let foreign = target.id != caller || self.self_calls;
-        let unfit = (own.flags & (FLAG_HOOK | FLAG_LOADER))
-            | (target.flags & (FLAG_HOOK | FLAG_LOADER));
+        let unfit =
+            (own.flags & (FLAG_HOOK | FLAG_LOADER)) | (target.flags & (FLAG_HOOK | FLAG_LOADER));
         if unfit != 0
             || !foreign
             || row.action == Action::LeaveAlone
@@ -568,11 +569,12 @@ impl Work {
 
     /// Writes the stubs. Whether a page refused.
     fn store(&mut self, component: &Component) -> bool {
-        let stores: Vec<Store> = self
+        let mut stores: Vec<Store> = self
             .patched
             .iter()
             .map(|patched| Store { slot: patched.slot, value: patched.stub })
             .collect();
+        stores.sort_unstable_by_key(|item| item.slot);
         let mut refused = Vec::new();
         page::write(component, &stores, &mut |item| refused.push(item.slot));
         if refused.is_empty() {
