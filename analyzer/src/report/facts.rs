@@ -3,7 +3,8 @@
 use super::lookup::Lookup;
 use super::units::{bytes, count, plural, share, time};
 use crate::analysis::{Finding, FindingKind};
-use crate::model::{Damage, ImageEnd, Profile};
+use crate::model::{Damage, Image, ImageEnd, Profile};
+use std::collections::HashSet;
 
 /// The run in a few words each.
 pub fn summary(profile: &Profile) -> Vec<String> {
@@ -23,16 +24,29 @@ pub fn summary(profile: &Profile) -> Vec<String> {
         (Some(code), None) => format!("exit status {code}"),
         (None, None) => "end not seen".into(),
     });
+    let processes: HashSet<u32> = profile.images.iter().map(|image| image.pid).collect();
     facts.push(format!(
         "{} in {}",
         plural(profile.threads.len() as u64, "thread"),
-        plural(profile.images.len() as u64, "process image")
+        plural(processes.len() as u64, "process")
     ));
     facts.push(format!("{} between components", plural(profile.coverage.calls, "call")));
     if let Some(kib) = run.max_rss_kib {
         facts.push(format!("{} resident at most", bytes(kib * 1024)));
     }
     facts
+}
+
+/// How a process image ended, in a word or two.
+pub fn image_end(image: &Image) -> String {
+    match (image.end, image.exit_status) {
+        (ImageEnd::Exit, Some(status)) => format!("exit {status}"),
+        (ImageEnd::Exit, None) => "exit".into(),
+        (ImageEnd::ImmediateExit, Some(status)) => format!("_exit {status}"),
+        (ImageEnd::ImmediateExit, None) => "_exit".into(),
+        (ImageEnd::Exec, _) => "exec".into(),
+        (ImageEnd::KilledOrRunning, _) => "not seen".into(),
+    }
 }
 
 /// User and system time of the run, ns: measured by `run`, else summed over images.

@@ -82,3 +82,17 @@ fn an_empty_recording_says_why_it_is_empty() {
     let drawn = text(&filtered, &[], &TextOptions::default());
     assert!(drawn.contains("none was patched"), "{drawn}");
 }
+
+#[test]
+fn a_run_of_several_processes_lists_them() {
+    let mut profile = sample::profile();
+    let mut child = profile.images[0].clone();
+    child.pid = 4_300;
+    child.name = "gzip".into();
+    child.exit_status = Some(2);
+    profile.images.push(child);
+    let drawn = text(&profile, &[], &TextOptions::default());
+    assert!(drawn.contains("in 2 processes"), "{drawn}");
+    let section = drawn.split("PROCESSES").nth(1).unwrap_or_default();
+    assert!(section.contains("gzip") && section.contains("exit 2"), "{section}");
+}

@@ -4,6 +4,7 @@ mod apis;
 mod flow;
 mod groups;
 mod head;
+mod processes;
 mod slow;
 mod tree;
 mod waits;
@@ -27,6 +28,7 @@ pub fn text(profile: &Profile, findings: &[Finding], options: &TextOptions) -> S
         style: options.style(),
     };
     head::draw(&mut page, findings);
+    processes::draw(&mut page);
     groups::draw(&mut page);
     apis::draw(&mut page);
     if options.tree {

@@ -3,7 +3,7 @@
 use super::rows::{CallRow, FlowData, Group, TreeRow};
 use super::waited::{Object, Slow};
 use crate::analysis::Finding;
-use crate::model::Profile;
+use crate::model::{Image, Profile};
 use crate::report::facts;
 use crate::report::lookup::Lookup;
 use crate::report::units::{bytes, count, share, time};
@@ -21,6 +21,7 @@ pub struct Page<'a> {
     coverage: Vec<String>,
     overhead: Option<String>,
     messages: Vec<(u64, &'a str)>,
+    processes: Vec<Process<'a>>,
     cards: Vec<Card>,
     findings: &'a [Finding],
     groups: Vec<Group>,
@@ -32,6 +33,39 @@ pub struct Page<'a> {
     objects: Vec<Object<'a>>,
     objects_cut: usize,
     footer: String,
+}
+
+/// Processes that the page carries.
+const PROCESSES: usize = 500;
+
+/// One process image.
+#[derive(Serialize)]
+struct Process<'a> {
+    pid: u32,
+    name: &'a str,
+    command: String,
+    start: u64,
+    lived: u64,
+    cpu: u64,
+    threads: u64,
+    calls: u64,
+    end: String,
+}
+
+impl<'a> Process<'a> {
+    fn new(image: &'a Image) -> Self {
+        Self {
+            pid: image.pid,
+            name: &image.name,
+            command: if image.forked { "(forked)".into() } else { image.argv.join(" ") },
+            start: image.start_ns,
+            lived: image.end_ns.saturating_sub(image.start_ns),
+            cpu: image.user_ns + image.system_ns,
+            threads: image.threads,
+            calls: image.calls,
+            end: facts::image_end(image),
+        }
+    }
 }
 
 /// One number of the overview.
@@ -66,6 +100,7 @@ impl<'a> Page<'a> {
                 .map(|(at, text)| (*at, text.as_str()))
                 .take(50)
                 .collect(),
+            processes: profile.images.iter().take(PROCESSES).map(Process::new).collect(),
             cards: cards(profile),
             findings,
             groups: Group::all(profile, names),
