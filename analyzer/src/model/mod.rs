@@ -4,11 +4,29 @@
 //! exact that is not. Everything is computed once, in parallel over images and threads; memory is
 //! bounded by the profile, not by the trace.
 
+mod build;
 mod calls;
+mod clock;
+mod demangle;
+mod estimate;
+mod events;
+mod finish;
+mod gather;
+mod histogram;
 mod ids;
+mod order;
 mod profile;
 mod program;
+mod segments;
+mod start_routine;
+mod sums;
+mod symbols;
+mod tables;
+mod threads;
+mod waits;
 
+pub use crate::read::Damage;
+pub use build::load;
 pub use calls::{
     ApiRow, CallNode, CallerShare, Distribution, EventRow, EventsSummary, FlowEdge, Holder,
     SlowCall, WaitObject, WaitShare, Waiter,
@@ -20,17 +38,4 @@ pub use profile::{
     Coverage, Estimate, Image, ImageEnd, Losses, Mode, Overhead, Profile, RunInfo, SkipRow,
     Unsymbolised,
 };
-pub use crate::read::Damage;
 pub use program::{Api, Component, Site, Thread, ThreadEnd, ThreadGroup, ThreadOrigin};
-
-use crate::read::ReadError;
-use std::path::Path;
-
-/// Reads the trace in `directory` and builds its profile.
-///
-/// # Errors
-/// When no image of the trace can be read; damage to parts of it is listed in
-/// [`Losses::damages`] instead.
-pub fn load(directory: &Path) -> Result<Profile, ReadError> {
-    Err(ReadError::NoTrace { path: directory.to_path_buf(), found: "nothing".into() })
-}

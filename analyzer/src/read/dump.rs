@@ -326,15 +326,15 @@ fn dump_segments(
     threads: &[ThreadEntry],
     lines: &mut Lines<'_>,
 ) -> Written {
-    let known_sites = process
+    let mut known_sites: Vec<u32> = process
         .records
         .iter()
         .filter_map(|(_, record)| match record {
-            Record::Site(site) => Some(site.id + 1),
+            Record::Site(site) => Some(site.id),
             _ => None,
         })
-        .max()
-        .unwrap_or(0);
+        .collect();
+    known_sites.sort_unstable();
     let of_threads = threads
         .iter()
         .filter(|t| t.state != ThreadState::Folded && t.record.segment != u32::MAX)
@@ -342,8 +342,8 @@ fn dump_segments(
     let of_groups = folder.group_files.iter().map(|&n| ('g', n, SegmentKind::Group, n));
     for (letter, number, kind, index) in of_threads.chain(of_groups) {
         let name = format!("{}/{letter}{number}.pv", folder.name);
-        let owner = SegmentOwner { kind, index, known_sites };
-        match read_segment(root, &name, process.identity(), owner) {
+        let owner = SegmentOwner { kind, index };
+        match read_segment(root, &name, process.identity(), owner, &known_sites) {
             Ok(segment) => dump_segment(&segment, lines)?,
             Err(error) => lines.damage(&error.into_damage(root))?,
         }

@@ -73,8 +73,7 @@ pub enum ReadError {
 impl ReadError {
     /// The same fact as one of many in a list, its file named relative to `root`.
     pub fn into_damage(self, root: &Path) -> Damage {
-        let relative =
-            |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
+        let relative = |path: &Path| path.strip_prefix(root).unwrap_or(path).display().to_string();
         match self {
             Self::Io { path, source } => Damage {
                 file: relative(&path),

@@ -2,9 +2,7 @@
 
 use super::header::{read_member_header, ImageIdentity};
 use super::{Damage, Mapped, ReadError};
-use perfvisor_format::{
-    Event, EventChunkHeader, FileKind, EVENT_CHUNK_BYTES, EVENT_LONG,
-};
+use perfvisor_format::{Event, EventChunkHeader, FileKind, EVENT_CHUNK_BYTES, EVENT_LONG};
 use std::path::Path;
 
 /// Where chunk 0 begins.

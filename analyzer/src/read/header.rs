@@ -15,8 +15,8 @@ pub fn read_header(file: &Mapped, kind: FileKind) -> Result<FileHeader, ReadErro
             format!("{} bytes", file.len()),
         )
     })?;
-    let header = FileHeader::read(&bytes, 0)
-        .ok_or_else(|| file.error(0, "a file head", "too few bytes"))?;
+    let header =
+        FileHeader::read(&bytes, 0).ok_or_else(|| file.error(0, "a file head", "too few bytes"))?;
     if header.magic != MAGIC {
         return Err(file.error(0, "\"PERFVSR\\0\"", format!("{:?}", printable(&header.magic))));
     }

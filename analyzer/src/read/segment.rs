@@ -7,6 +7,7 @@ use perfvisor_format::{
     BlockHeader, BlockKind, Cell, FileHeader, FileKind, SegmentHeader, SegmentKind, SiteState,
     SlowCall, WaitEdge, ARENA_OFFSET, ARENA_UNIT, MAX_SITES, OCTAVES, SUB_BUCKETS, TABLE_OFFSET,
 };
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Bytes of a histogram chunk.
@@ -57,11 +58,10 @@ pub struct SegmentOwner {
     pub kind: SegmentKind,
     /// Thread record index or group number.
     pub index: u32,
-    /// Sites the process knows: the table is looked at so far at least.
-    pub known_sites: u32,
 }
 
-/// Reads `root/name`, which must belong to `owner` in image `identity`.
+/// Reads `root/name`, which must belong to `owner` in image `identity`. The table's words are read
+/// for `known_sites` (ascending) and for sites that have a state: the rest of it is a hole.
 ///
 /// # Errors
 /// When the file cannot be opened, its heads are damaged, foreign or newer, or it is another's.
@@ -71,6 +71,7 @@ pub fn read_segment(
     name: &str,
     identity: ImageIdentity,
     owner: SegmentOwner,
+    known_sites: &[u32],
 ) -> Result<Segment, ReadError> {
     let file = Mapped::open(root, name)?;
     read_member_header(&file, FileKind::Segment, identity)?;
@@ -105,11 +106,10 @@ pub fn read_segment(
         damages: Vec::new(),
         histograms: Vec::new(),
     };
-    let end =
-        committed_end(&file, committed_at, committed, ARENA_OFFSET, &mut segment.damages);
+    let end = committed_end(&file, committed_at, committed, ARENA_OFFSET, &mut segment.damages);
     segment.read_blocks(&file, end);
     // After the states: a base read before its word can only be behind it.
-    segment.read_counts(&file, owner);
+    segment.read_counts(&file, owner, known_sites);
     segment.link_parents(&file);
     Ok(segment)
 }
@@ -224,50 +224,40 @@ impl Segment {
         }
     }
 
-    fn read_counts(&mut self, file: &Mapped, owner: SegmentOwner) {
-        let hint = u32::try_from(self.header.site_limit).unwrap_or(u32::MAX);
-        let limit = hint.max(owner.known_sites).min(MAX_SITES as u32);
-        let mut bases: Vec<(u32, u64)> = Vec::with_capacity(self.states.len());
+    fn read_counts(&mut self, file: &Mapped, owner: SegmentOwner, known_sites: &[u32]) {
+        let mut bases: BTreeMap<u32, u64> = known_sites.iter().map(|&site| (site, 0)).collect();
         for (order, state) in self.states.iter().enumerate() {
             if state.site as usize >= MAX_SITES {
-                let found = format!("{} in site state {order}", state.site);
-                self.damages.push(file.damage(
-                    ARENA_OFFSET,
-                    format!("a site below {MAX_SITES}"),
-                    found,
-                ));
+                let expected = format!("a site below {MAX_SITES} in site state {order}");
+                self.damages.push(file.damage(ARENA_OFFSET, expected, state.site.to_string()));
             } else {
-                bases.push((state.site, state.base_count));
+                bases.insert(state.site, state.base_count);
             }
         }
-        bases.sort_unstable();
-        if owner.kind == SegmentKind::Group {
-            self.counts = bases.into_iter().filter(|&(_, count)| count != 0).collect();
-            return;
-        }
-        let mut rest = bases.iter().peekable();
-        for site in 0..limit {
-            let mut base = 0;
-            while let Some(&&(_, state_base)) = rest.peek().filter(|(of, _)| *of == site) {
-                base = state_base;
-                rest.next();
-            }
-            let offset = TABLE_OFFSET + 8 * site as usize;
-            let Some(word) = file.word(offset) else { break };
-            let since = since_base(word, base);
-            if since > u32::MAX / 2 {
-                let expected = format!("a counter ahead of its base {base}");
-                self.damages.push(file.damage(offset, expected, format!("{word:#018x}")));
-                if base != 0 {
-                    self.counts.push((site, base));
-                }
-                continue;
-            }
+        for (site, base) in bases {
+            let since = match owner.kind {
+                SegmentKind::Group => 0,
+                SegmentKind::Thread => self.since(file, site, base),
+            };
             let count = base.saturating_add(u64::from(since));
             if count != 0 {
                 self.counts.push((site, count));
             }
         }
+    }
+
+    /// Calls of `site` since its `base` was taken, by the table.
+    fn since(&mut self, file: &Mapped, site: u32, base: u64) -> u32 {
+        let offset = TABLE_OFFSET + 8 * site as usize;
+        let Some(word) = file.word(offset) else { return 0 };
+        let since = since_base(word, base);
+        // The base is never ahead of its word, so a wrapped difference is damage.
+        if since > u32::MAX / 2 {
+            let expected = format!("a counter ahead of its base {base}");
+            self.damages.push(file.damage(offset, expected, format!("{word:#018x}")));
+            return 0;
+        }
+        since
     }
 
     /// Finds each cell's parent; a parent must be one call shorter, so that no circle can be.

@@ -1,0 +1,249 @@
+//! From sums to the profile's rows.
+
+use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge};
+use super::clock::Clock;
+use super::ids::{ApiId, ComponentId, GroupId, NodeId, SiteId, ThreadId};
+use super::profile::Profile;
+use super::program::{Thread, ThreadEnd, ThreadGroup};
+use super::sums::{GroupSums, SiteSums, Sums};
+use std::collections::{BTreeMap, HashMap};
+
+/// Completes threads by what their segments said. `end_ns` is each image's end.
+pub fn finish_threads(threads: &mut [Thread], sums: &Sums, clocks: &[Clock], ends_ns: &[u64]) {
+    for (at, thread) in threads.iter_mut().enumerate() {
+        let image = thread.image.index();
+        let end_of_image = ends_ns[image];
+        if thread.end == ThreadEnd::WithProcess || thread.end_ns <= thread.start_ns {
+            thread.end_ns = end_of_image.max(thread.start_ns);
+        }
+        thread.lifetime_ns = thread.end_ns.saturating_sub(thread.start_ns);
+        let lifetime = thread.lifetime_ns as f64;
+        if let Some(own) = sums.threads.get(&ThreadId(at as u32)) {
+            thread.calls = own.calls;
+            thread.timed = own.timed;
+            thread.api_ns = own.api_ns.min(lifetime);
+            thread.top_sites.clone_from(&own.top_sites);
+            for (&kind, &wait_ns) in &own.waits {
+                thread.wait_by_kind_ns.insert(kind.to_owned(), wait_ns);
+            }
+            let last_ns = clocks[image].moment_ns(own.last_tsc).max(thread.start_ns);
+            if let (ThreadEnd::WithProcess, Some(kind)) = (thread.end, own.open_wait) {
+                let tail = thread.end_ns.saturating_sub(last_ns) as f64;
+                *thread.wait_by_kind_ns.entry(kind.to_owned()).or_default() += tail;
+            }
+            thread.wait_ns = thread.wait_by_kind_ns.values().sum();
+        }
+        thread.wait_ns = thread.wait_ns.min(lifetime);
+        thread.exec_ns = lifetime - thread.wait_ns;
+    }
+}
+
+/// Completes groups by their members and sums.
+pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums) {
+    for (at, group) in groups.iter_mut().enumerate() {
+        let mut exec = Vec::with_capacity(group.threads.len());
+        for &id in &group.threads {
+            let thread = &threads[id.index()];
+            group.folded_threads += u64::from(thread.folded);
+            group.lifetime_ns += thread.lifetime_ns as f64;
+            group.exec_ns += thread.exec_ns;
+            group.wait_ns += thread.wait_ns;
+            for (kind, wait_ns) in &thread.wait_by_kind_ns {
+                *group.wait_by_kind_ns.entry(kind.clone()).or_default() += wait_ns;
+            }
+            match (thread.user_ns, thread.system_ns) {
+                (Some(user), Some(system)) => {
+                    group.user_ns = group.user_ns.saturating_add(user);
+                    group.system_ns = group.system_ns.saturating_add(system);
+                }
+                _ => group.cpu_unknown += 1,
+            }
+            let switches = |sum: &mut u64, value: Option<u64>| {
+                *sum = sum.saturating_add(value.unwrap_or(0));
+            };
+            switches(&mut group.voluntary_switches, thread.voluntary_switches);
+            switches(&mut group.involuntary_switches, thread.involuntary_switches);
+            exec.push((id, thread.exec_ns));
+        }
+        imbalance(group, &exec);
+        let Some(sums) = sums.groups.get(&GroupId(at as u32)) else { continue };
+        for (&kind, &wait_ns) in &sums.folded_waits {
+            *group.wait_by_kind_ns.entry(kind.to_owned()).or_default() += wait_ns;
+        }
+        for site in sums.sites.values() {
+            group.calls = group.calls.saturating_add(site.count);
+            group.timed = group.timed.saturating_add(site.timed);
+        }
+        let roots = sums.tree.nodes.iter().filter(|node| node.parent.is_none());
+        group.api_ns = roots.map(|node| node.total.total_ns).sum();
+    }
+}
+
+fn imbalance(group: &mut ThreadGroup, exec: &[(ThreadId, f64)]) {
+    let n = exec.len() as f64;
+    let mean = exec.iter().map(|&(_, ns)| ns).sum::<f64>() / n.max(1.0);
+    if mean <= 0.0 {
+        group.max_over_mean = if exec.is_empty() { 0.0 } else { 1.0 };
+        return;
+    }
+    let variance = exec.iter().map(|&(_, ns)| (ns - mean).powi(2)).sum::<f64>() / n;
+    let longest = exec.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
+    group.coefficient_of_variation = variance.sqrt() / mean;
+    group.max_over_mean = longest.map_or(0.0, |(_, ns)| ns / mean);
+    group.straggler = longest.filter(|_| exec.len() > 1).map(|(id, _)| id);
+}
+
+/// Rows, call trees, flow and site totals.
+pub fn finish_calls(profile: &mut Profile, sums: &Sums, clock: &Clock) {
+    let mut flow: HashMap<(Option<ComponentId>, Option<ComponentId>), FlowEdge> = HashMap::new();
+    for at in 0..profile.groups.len() {
+        let group = GroupId(at as u32);
+        let Some(own) = sums.groups.get(&group) else { continue };
+        add_rows(profile, group, own, clock);
+        add_nodes(profile, group, own);
+        for (&id, site) in &own.sites {
+            let known = &mut profile.sites[id.index()];
+            known.count = known.count.saturating_add(site.count);
+            known.timed = known.timed.saturating_add(site.timed);
+            let caller = known.caller;
+            let api = known.api.map(|api| &profile.apis[api.index()]);
+            let callee = api.and_then(|api| api.component);
+            let blocking = api.is_some_and(|api| api.blocking);
+            let edge = flow.entry((caller, callee)).or_insert(FlowEdge {
+                caller,
+                callee,
+                count: 0,
+                total_ns: 0.0,
+                self_ns: 0.0,
+                wait_ns: 0.0,
+            });
+            edge.count = edge.count.saturating_add(site.count);
+            edge.total_ns += site.total.estimate().value_ns;
+            edge.self_ns += site.self_ns.max(0.0);
+            edge.wait_ns += if blocking { site.wait_ns } else { 0.0 };
+        }
+    }
+    profile.flow = flow.into_values().filter(|edge| edge.count != 0).collect();
+    profile.flow.sort_by(|a, b| {
+        b.total_ns.total_cmp(&a.total_ns).then((a.caller, a.callee).cmp(&(b.caller, b.callee)))
+    });
+}
+
+fn add_rows(profile: &mut Profile, group: GroupId, own: &GroupSums, clock: &Clock) {
+    let mut by_api: BTreeMap<ApiId, Vec<(SiteId, &SiteSums)>> = BTreeMap::new();
+    for (&id, site) in own.sites.iter().filter(|(_, site)| site.count != 0) {
+        if let Some(api) = profile.sites[id.index()].api {
+            by_api.entry(api).or_default().push((id, site));
+        }
+    }
+    let mut rows: Vec<ApiRow> = by_api
+        .into_iter()
+        .map(|(api, mut sites)| {
+            sites.sort_by(|a, b| (b.1.count, a.0).cmp(&(a.1.count, b.0)));
+            row(profile, group, api, &sites, clock)
+        })
+        .collect();
+    rows.sort_by(|a, b| b.self_ns.total_cmp(&a.self_ns).then(a.api.cmp(&b.api)));
+    profile.api_rows.append(&mut rows);
+}
+
+fn row(
+    profile: &Profile,
+    group: GroupId,
+    api: ApiId,
+    sites: &[(SiteId, &SiteSums)],
+    clock: &Clock,
+) -> ApiRow {
+    let mut all = SiteSums::default();
+    let mut callers = Vec::with_capacity(sites.len());
+    for &(id, site) in sites {
+        all.merge(site);
+        callers.push(CallerShare {
+            component: profile.sites[id.index()].caller,
+            site: id,
+            count: site.count,
+            total_ns: site.total.estimate().value_ns,
+        });
+    }
+    let total = all.total.estimate();
+    let counted = all.count.saturating_sub(all.unknown);
+    ApiRow {
+        group,
+        api,
+        count: all.count,
+        timed: all.timed,
+        timed_share: ratio(all.timed, all.count),
+        total,
+        self_ns: all.self_ns.clamp(0.0, total.value_ns),
+        wait_ns: all.wait_ns.clamp(0.0, total.value_ns),
+        mean_ns: if counted == 0 { 0.0 } else { total.value_ns / counted as f64 },
+        distribution: distribution(&all, clock),
+        unseen_max_ns: all.total.unseen_ns,
+        abandoned: all.abandoned,
+        blocking: profile.apis[api.index()].blocking,
+        counted_only: sites.iter().all(|(id, _)| profile.sites[id.index()].counted_only),
+        callers,
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if whole == 0 {
+        0.0
+    } else {
+        (part as f64 / whole as f64).min(1.0)
+    }
+}
+
+fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
+    if all.timed == 0 {
+        return None;
+    }
+    let bias = all.bias_timed / all.timed as f64;
+    let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
+    let at = |q: f64| {
+        let cycles = all.histogram.quantile(q).unwrap_or(0.0) - bias;
+        clock.span_ns(cycles.max(0.0)).clamp(min_ns, max_ns)
+    };
+    Some(Distribution {
+        min_ns,
+        p50_ns: at(0.5),
+        p90_ns: at(0.9),
+        p99_ns: at(0.99),
+        p999_ns: at(0.999),
+        max_ns,
+    })
+}
+
+fn add_nodes(profile: &mut Profile, group: GroupId, own: &GroupSums) {
+    let first = profile.call_nodes.len() as u32;
+    for node in &own.tree.nodes {
+        let total = node.total.estimate();
+        profile.call_nodes.push(CallNode {
+            group,
+            parent: node.parent.map(|parent| NodeId(first + parent)),
+            site: node.site,
+            api: profile.sites[node.site.index()].api,
+            depth: node.depth,
+            count: node.count.round() as u64,
+            scaled: node.scaled,
+            collapsed: node.collapsed,
+            timed: node.timed,
+            total,
+            self_ns: node.self_ns.clamp(0.0, total.value_ns),
+            wait_ns: node.wait_ns.clamp(0.0, total.value_ns),
+            min_max_ns: (node.timed != 0).then_some((node.min_ns.min(node.max_ns), node.max_ns)),
+            slow_seen: node.slow_seen,
+            slow_ns: node.slow_ns,
+            abandoned: node.abandoned,
+        });
+    }
+}
+
+/// First call node of each group that has any.
+pub fn first_nodes(profile: &Profile) -> HashMap<GroupId, u32> {
+    let mut first = HashMap::new();
+    for (at, node) in profile.call_nodes.iter().enumerate() {
+        first.entry(node.group).or_insert(at as u32);
+    }
+    first
+}

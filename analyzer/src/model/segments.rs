@@ -1,0 +1,424 @@
+//! Folds one segment into [`Sums`].
+
+use super::clock::Clock;
+use super::estimate::{estimate, EstimateSum, SegmentSite, SiteEstimate};
+use super::ids::{GroupId, ImageId, ThreadId};
+use super::sums::{ObjectSums, SlowSums, Sums, ThreadSums, WaitSum};
+use super::tables::{ImageMap, LocalSite};
+use crate::read::Segment;
+use perfvisor_format::{ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED, SITE_FLAG_BLOCKING};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// Sites listed per thread.
+const TOP_SITES: usize = 16;
+
+/// What a segment's figures are read with.
+#[derive(Clone, Copy)]
+pub struct Context<'a> {
+    /// Its image.
+    pub image: ImageId,
+    /// The image's head: bias and costs of the probe.
+    pub header: &'a ProcessHeader,
+    /// Cycles to ns.
+    pub clock: &'a Clock,
+    /// Local site ids to the run's.
+    pub map: &'a ImageMap,
+    /// The thread's or folded threads' group.
+    pub group: GroupId,
+    /// The thread; `None` = the segment of folded threads.
+    pub thread: Option<ThreadId>,
+    /// Threads by their records: folded slow calls still name theirs.
+    pub records: &'a HashMap<(ImageId, u32), ThreadId>,
+}
+
+/// What a fold in progress changes (FORMAT.md, "Folding").
+#[derive(Clone, Debug, Default)]
+pub struct FoldView {
+    /// Thread: site states before this one (order of the file) are in the group already.
+    pub skip_states: usize,
+    /// Group: the site whose count was this before the fold's current step.
+    pub count_before: Option<(u32, u64)>,
+}
+
+/// Per cell: the probe's own time in it, cycles.
+#[derive(Clone, Copy, Default)]
+struct CellView {
+    /// Cost of timed calls anywhere below.
+    below_cost: f64,
+    /// Timed and represented calls directly below.
+    child_timed: f64,
+    child_represented: f64,
+    /// Corrected Σw·d, Σw·self, Σd.
+    weighted: f64,
+    own: f64,
+    measured: f64,
+    systematic: f64,
+    /// The cell's numbers make sense and it was timed at least once.
+    usable: bool,
+}
+
+/// One segment, its figures corrected for the probe's own time.
+struct View<'a> {
+    segment: &'a Segment,
+    context: Context<'a>,
+    cells: Vec<CellView>,
+    /// Parents before children.
+    order: Vec<u32>,
+    sites: HashMap<u32, SegmentSite>,
+    estimates: HashMap<u32, SiteEstimate>,
+    bias: f64,
+}
+
+/// Adds `segment` to `sums`.
+pub fn add_segment(segment: &Segment, context: Context<'_>, fold: &FoldView, sums: &mut Sums) {
+    let mut view = View::new(segment, context);
+    view.correct();
+    view.sum_sites(fold);
+    view.add_sites(sums);
+    view.add_tree(sums);
+    view.add_waits(sums);
+    view.add_slow_calls(sums);
+    view.add_thread(sums);
+    let header = &segment.header;
+    let losses = &mut sums.losses;
+    losses.lost_cells = losses.lost_cells.saturating_add(header.lost_cells);
+    losses.lost_slow_calls = losses.lost_slow_calls.saturating_add(header.lost_slow_calls);
+    losses.lost_waits = losses.lost_waits.saturating_add(header.lost_waits);
+    losses.lost_events = losses.lost_events.saturating_add(header.lost_events);
+    losses.abandoned = losses.abandoned.saturating_add(header.abandoned);
+    losses.damages.extend(segment.damages.iter().cloned());
+}
+
+/// A number of a damaged file that is none counts as 0.
+fn finite(value: f64) -> f64 {
+    if value.is_finite() {
+        value.max(0.0)
+    } else {
+        0.0
+    }
+}
+
+impl<'a> View<'a> {
+    fn new(segment: &'a Segment, context: Context<'a>) -> Self {
+        let mut order: Vec<u32> = (0..segment.cells.len() as u32).collect();
+        order.sort_by_key(|&at| segment.cells[at as usize].cell.depth);
+        Self {
+            segment,
+            context,
+            cells: vec![CellView::default(); segment.cells.len()],
+            order,
+            sites: HashMap::new(),
+            estimates: HashMap::new(),
+            bias: f64::from(context.header.timed_bias_cycles),
+        }
+    }
+
+    /// Takes the probe's own time off each cell: the bias of its own timed calls, and the whole
+    /// cost of timed calls below, which its time stamps enclose.
+    fn correct(&mut self) {
+        let header = self.context.header;
+        let cost = (f64::from(header.timed_cost_16) / 16.0).max(self.bias);
+        let error = f64::from(header.timed_bias_error_cycles);
+        for &at in self.order.iter().rev() {
+            let entry = &self.segment.cells[at as usize];
+            let (timed, represented) = (entry.cell.timed as f64, entry.cell.represented as f64);
+            let below = self.cells[at as usize].below_cost;
+            if let Some(parent) = entry.parent {
+                let parent = &mut self.cells[parent as usize];
+                parent.below_cost += below + timed * cost;
+                parent.child_timed += timed;
+                parent.child_represented += represented;
+            }
+        }
+        for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
+            let cell = &entry.cell;
+            if cell.timed == 0 || cell.represented < cell.timed {
+                continue;
+            }
+            view.usable = true;
+            let (timed, represented) = (cell.timed as f64, cell.represented as f64);
+            let weight = represented / timed;
+            let below = view.below_cost;
+            view.measured = (cell.sum as f64 - self.bias * timed - below).max(0.0);
+            view.weighted =
+                (cell.weighted_sum as f64 - self.bias * represented - below * weight).max(0.0);
+            // `below` of the parent held the children's bias once per represented call, but the
+            // parent's time holds the whole cost once per timed child.
+            let children = self.bias * view.child_represented - cost * view.child_timed;
+            view.own = cell.weighted_self as f64 - self.bias * represented + children * weight;
+            view.systematic = error * represented + 0.5 * below * weight;
+        }
+    }
+
+    /// Sums the cells per site and estimates each site.
+    fn sum_sites(&mut self, fold: &FoldView) {
+        let states = &self.segment.states;
+        let folded: HashSet<u32> =
+            states.iter().take(fold.skip_states).map(|state| state.site).collect();
+        for &(site, mut count) in &self.segment.counts {
+            if folded.contains(&site) {
+                continue;
+            }
+            if let Some((of, before)) = fold.count_before {
+                if of == site {
+                    count = before;
+                }
+            }
+            let blocking = self.context.map.site(site).wait != WaitKind::None;
+            let (bias, min) = (self.bias, f64::INFINITY);
+            let sums = SegmentSite { count, blocking, bias, min, ..SegmentSite::default() };
+            self.sites.insert(site, sums);
+        }
+        for state in states {
+            if let Some(site) = self.sites.get_mut(&state.site) {
+                site.blocking |= state.flags & SITE_FLAG_BLOCKING != 0;
+            }
+        }
+        for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
+            let cell = &entry.cell;
+            let Some(site) = self.sites.get_mut(&cell.site).filter(|_| view.usable) else {
+                view.usable = false;
+                continue;
+            };
+            site.timed = site.timed.saturating_add(cell.timed);
+            site.represented += cell.represented as f64;
+            site.raw_weighted += cell.weighted_sum as f64;
+            site.measured += view.measured;
+            site.weighted += view.weighted;
+            site.weighted_self += view.own;
+            site.weighted_wait += (cell.weighted_wait as f64).min(view.weighted);
+            let variance = [cell.variance_0, cell.variance_1, cell.variance_2];
+            for (sum, value) in site.variance.iter_mut().zip(variance) {
+                *sum += finite(value);
+            }
+            site.min = site.min.min((cell.min as f64 - self.bias).max(0.0));
+            site.systematic += view.systematic;
+        }
+        self.estimates = self.sites.iter().map(|(&site, s)| (site, estimate(s))).collect();
+    }
+
+    fn ns(&self, cycles: f64) -> f64 {
+        self.context.clock.span_ns(cycles)
+    }
+
+    fn sum_of(&self, e: &SiteEstimate, measured: f64, unseen: f64) -> EstimateSum {
+        let ns2 = 1.0 / (self.context.clock.per_ns * self.context.clock.per_ns);
+        EstimateSum {
+            total_ns: self.ns(e.total),
+            variance_ns2: e.variance * ns2,
+            systematic_ns: self.ns(e.systematic),
+            measured_ns: self.ns(measured),
+            unseen_ns: self.ns(if e.exact { 0.0 } else { unseen }),
+            exact: e.exact,
+        }
+    }
+
+    fn add_sites(&self, sums: &mut Sums) {
+        let mut unseen: HashMap<u32, f64> = HashMap::new();
+        for state in &self.segment.states {
+            *unseen.entry(state.site).or_default() += state.unseen_max as f64;
+        }
+        let group = sums.groups.entry(self.context.group).or_default();
+        let (mut calls, mut timed) = (0u64, 0u64);
+        for (&local, site) in &self.sites {
+            let e = self.estimates[&local];
+            let unseen = unseen.get(&local).copied().unwrap_or(0.0);
+            let row = group.sites.entry(self.context.map.site(local).site).or_default();
+            row.count = row.count.saturating_add(site.count);
+            row.timed = row.timed.saturating_add(site.timed);
+            if site.timed == 0 {
+                row.unknown = row.unknown.saturating_add(site.count);
+            }
+            row.total.add(&self.sum_of(&e, site.measured, unseen));
+            row.self_ns += self.ns(e.own);
+            row.wait_ns += self.ns(e.wait);
+            row.bias_timed += self.bias * site.timed as f64;
+            if e.free_calls >= 1.0 {
+                let raw = e.free_mean + self.bias;
+                row.histogram.add_value(raw as u64, e.free_calls as u64);
+                row.min_ns = row.min_ns.min(self.ns(e.free_mean));
+            }
+            calls = calls.saturating_add(site.count);
+            timed = timed.saturating_add(site.timed);
+        }
+        for (view, entry) in self.cells.iter().zip(&self.segment.cells) {
+            let cell = &entry.cell;
+            let row = group.sites.entry(self.context.map.site(cell.site).site).or_default();
+            row.abandoned = row.abandoned.saturating_add(cell.abandoned);
+            if !view.usable {
+                continue;
+            }
+            let single =
+                |cycles: u64| self.context.clock.span_ns((cycles as f64 - self.bias).max(0.0));
+            row.min_ns = row.min_ns.min(single(cell.min));
+            row.max_ns = row.max_ns.max(single(cell.max));
+            let histogram = &mut row.histogram;
+            self.segment.histogram(cell, |octave, sub, n| histogram.add(octave, sub, n));
+        }
+        let image = sums.images.entry(self.context.image).or_default();
+        image.0 = image.0.saturating_add(calls);
+        image.1 = image.1.saturating_add(timed);
+    }
+
+    fn add_tree(&self, sums: &mut Sums) {
+        let tree = &mut sums.groups.entry(self.context.group).or_default().tree;
+        let mut nodes: Vec<Option<u32>> = vec![None; self.cells.len()];
+        for &at in &self.order {
+            let (view, entry) = (&self.cells[at as usize], &self.segment.cells[at as usize]);
+            let cell = &entry.cell;
+            if !view.usable && cell.abandoned == 0 {
+                continue;
+            }
+            let parent = entry.parent.and_then(|parent| nodes[parent as usize]);
+            let id = tree.node(parent, self.context.map.site(cell.site).site);
+            nodes[at as usize] = Some(id);
+            let node = &mut tree.nodes[id as usize];
+            node.abandoned = node.abandoned.saturating_add(cell.abandoned);
+            node.collapsed |= cell.flags & CELL_FLAG_COLLAPSED != 0;
+            let Some(e) = self.estimates.get(&cell.site).filter(|_| view.usable) else { continue };
+            let path = self.path_estimate(at, e);
+            node.count += cell.represented as f64 * e.scale;
+            node.scaled |= !e.exact;
+            node.timed = node.timed.saturating_add(cell.timed);
+            node.total.add(&self.sum_of(&path, view.measured, 0.0));
+            node.self_ns += self.ns(path.own);
+            node.wait_ns += self.ns(path.wait);
+            node.min_ns = node.min_ns.min(self.ns((cell.min as f64 - self.bias).max(0.0)));
+            node.max_ns = node.max_ns.max(self.ns((cell.max as f64 - self.bias).max(0.0)));
+            node.slow_seen = node.slow_seen.saturating_add(cell.slow_seen);
+            node.slow_ns += self.ns(cell.slow_sum as f64);
+        }
+    }
+
+    /// One path's share of its site's estimate `e`.
+    fn path_estimate(&self, at: u32, e: &SiteEstimate) -> SiteEstimate {
+        let (view, cell) = (&self.cells[at as usize], &self.segment.cells[at as usize].cell);
+        let represented = cell.represented as f64;
+        let wait = (cell.weighted_wait as f64).min(view.weighted);
+        if e.exact {
+            let (total, own, systematic) = (view.weighted, view.own, view.systematic);
+            return SiteEstimate { total, own, wait, systematic, exact: true, ..*e };
+        }
+        let mean = cell.weighted_sum as f64 / represented;
+        let [v0, v1, v2] = [cell.variance_0, cell.variance_1, cell.variance_2].map(finite);
+        let variance = (v2 - 2.0 * mean * v1 + mean * mean * v0).max(0.0);
+        let blocking = self.sites.get(&cell.site).is_some_and(|site| site.blocking);
+        // A blocking site grows by free calls of their own mean, not by its contended calls.
+        let (scale, free) = match blocking {
+            true => (1.0, (e.scale - 1.0).max(0.0) * represented * e.free_mean),
+            false => (e.scale, 0.0),
+        };
+        SiteEstimate {
+            total: view.weighted * scale + free,
+            variance: variance * scale * scale,
+            systematic: view.systematic * scale,
+            own: view.own * scale + free,
+            wait: wait * scale,
+            ..*e
+        }
+    }
+
+    fn add_waits(&self, sums: &mut Sums) {
+        let ticks = |cycles: u64| self.context.clock.span_ns(cycles as f64);
+        for edge in self.segment.waits.iter().filter(|edge| edge.count != 0) {
+            let site = self.context.map.site(edge.site).site;
+            let sum = WaitSum { waits: edge.count, wait_ns: ticks(edge.sum) };
+            let mut object = ObjectSums {
+                sum,
+                max_ns: ticks(edge.max),
+                max_tsc: edge.max_tsc,
+                ..ObjectSums::default()
+            };
+            object.sites.insert(site, sum);
+            object.waiters.insert((self.context.group, self.context.thread), sum);
+            if edge.holder_tid != 0 {
+                object.holders.insert(edge.holder_tid, sum);
+            }
+            let key = (self.context.image, edge.kind, edge.object);
+            sums.add_object(key, object);
+        }
+    }
+
+    fn add_slow_calls(&self, sums: &mut Sums) {
+        for raw in &self.segment.slow_calls {
+            let site = self.context.map.site(raw.site).site;
+            let mut path = Vec::new();
+            let mut at = self.segment.cell_at(raw.cell);
+            // Depth falls with each step (checked when parents were linked), so this ends.
+            while let Some(cell) = at {
+                let entry = &self.segment.cells[cell as usize];
+                path.push(self.context.map.site(entry.cell.site).site);
+                at = entry.parent;
+            }
+            path.reverse();
+            if path.is_empty() {
+                path.push(site);
+            }
+            let wait_site =
+                (raw.wait_site != u32::MAX).then(|| self.context.map.site(raw.wait_site).site);
+            let mut raw = *raw;
+            raw.duration = raw.duration.saturating_sub(self.bias as u64);
+            let image = self.context.image;
+            let thread = self.context.thread.or_else(|| {
+                let record = raw.reserved_small.checked_sub(1)?;
+                self.context.records.get(&(image, record)).copied()
+            });
+            let slow = SlowSums { raw, image, thread, path, wait_site };
+            sums.keep_slow(self.context.group, site, slow);
+        }
+    }
+
+    /// Waits by kind: of nested blocking calls only the outermost counts.
+    fn waits_by_kind(&self) -> BTreeMap<&'static str, f64> {
+        let mut waits = BTreeMap::new();
+        let mut covered = vec![false; self.cells.len()];
+        for &at in &self.order {
+            let entry = &self.segment.cells[at as usize];
+            let above = entry.parent.is_some_and(|parent| covered[parent as usize]);
+            let waited = entry.cell.wait_sum != 0;
+            covered[at as usize] = above || waited;
+            if waited && !above {
+                let kind = self.context.map.site(entry.cell.site).wait.text();
+                *waits.entry(kind).or_default() += self.ns(entry.cell.wait_sum as f64);
+            }
+        }
+        waits
+    }
+
+    fn add_thread(&self, sums: &mut Sums) {
+        let waits = self.waits_by_kind();
+        let Some(thread) = self.context.thread else {
+            let group = sums.groups.entry(self.context.group).or_default();
+            for (kind, wait_ns) in waits {
+                *group.folded_waits.entry(kind).or_default() += wait_ns;
+            }
+            return;
+        };
+        let mut result = ThreadSums { waits, ..ThreadSums::default() };
+        for (&local, site) in &self.sites {
+            let LocalSite { site: id, wait } = self.context.map.site(local);
+            result.calls = result.calls.saturating_add(site.count);
+            result.timed = result.timed.saturating_add(site.timed);
+            let e = &self.estimates[&local];
+            result.top_sites.push((id, site.count, self.ns(e.own).max(0.0)));
+            // Always timed and yet one call more than timed: it is in that call.
+            let always = site.represented == site.timed as f64;
+            if wait != WaitKind::None && always && site.timed < site.count {
+                result.open_wait = Some(wait.text());
+            }
+        }
+        result.top_sites.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
+        result.top_sites.truncate(TOP_SITES);
+        for (at, entry) in self.segment.cells.iter().enumerate() {
+            if entry.parent.is_none() && self.cells[at].usable {
+                if let Some(e) = self.estimates.get(&entry.cell.site) {
+                    result.api_ns += self.ns(self.path_estimate(at as u32, e).total);
+                }
+            }
+        }
+        let header = &self.segment.header;
+        let last = self.segment.states.iter().map(|state| state.last_tsc).max().unwrap_or(0);
+        result.last_tsc = header.last_tsc.max(last);
+        sums.threads.insert(thread, result);
+    }
+}

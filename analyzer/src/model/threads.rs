@@ -1,0 +1,226 @@
+//! Threads and their groups: who they are before any segment is read.
+
+use super::clock::Clock;
+use super::gather::ImageData;
+use super::ids::{ComponentId, GroupId, ImageId, ThreadId};
+use super::program::{Thread, ThreadEnd, ThreadGroup, ThreadOrigin};
+use super::start_routine;
+use super::symbols::Symbols;
+use super::tables::Tables;
+use crate::read::ThreadEntry;
+use perfvisor_format::ThreadState;
+use std::collections::HashMap;
+
+/// Name of the group of an image's first thread.
+const MAIN: &str = "main";
+/// Name of a group whose start routine nobody told.
+const UNKNOWN: &str = "(unknown start routine)";
+
+/// All threads and groups, and the ways to find them.
+#[derive(Default)]
+pub struct Cast {
+    /// Threads, by image, then by record.
+    pub threads: Vec<Thread>,
+    /// Groups in order of first appearance.
+    pub groups: Vec<ThreadGroup>,
+    /// (image, record index) → thread.
+    pub by_record: HashMap<(ImageId, u32), ThreadId>,
+    /// (image, number of `g<N>.pv`) → group.
+    pub by_group_file: HashMap<(ImageId, u32), GroupId>,
+    group_ids: HashMap<GroupKey, GroupId>,
+    routines: HashMap<(ImageId, u64), (GroupId, String)>,
+    places: HashMap<(ImageId, u64), String>,
+}
+
+/// What threads of one group share: the image's name, the routine's component and offset.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct GroupKey {
+    image_name: String,
+    component: Option<ComponentId>,
+    address: u64,
+    main: bool,
+}
+
+/// What naming a thread needs.
+pub struct Naming<'a> {
+    /// Components and maps.
+    pub tables: &'a Tables,
+    /// Names of addresses.
+    pub symbols: &'a mut Symbols,
+}
+
+impl Naming<'_> {
+    /// `function+0xoffset in component`, or the bare address.
+    pub fn place(&mut self, image: ImageId, address: u64) -> String {
+        let found = self.tables.maps[image.index()].component_of(address);
+        match found.and_then(|(id, offset)| Some((self.tables.object_file(id)?, offset))) {
+            Some((file, offset)) => self.symbols.place(file, offset),
+            None => format!("{address:#x}"),
+        }
+    }
+}
+
+impl Cast {
+    /// Adds the threads of `image`, whose executable is called `image_name`.
+    pub fn add_image(
+        &mut self,
+        id: ImageId,
+        image: &ImageData,
+        image_name: &str,
+        clock: &Clock,
+        naming: &mut Naming<'_>,
+    ) {
+        for entry in &image.threads {
+            let thread = self.thread(id, entry, image_name, clock, naming);
+            let thread_id = ThreadId(self.threads.len() as u32);
+            if entry.record.group != u32::MAX {
+                self.by_group_file.entry((id, entry.record.group)).or_insert(thread.group);
+            }
+            self.by_record.insert((id, entry.index), thread_id);
+            self.groups[thread.group.index()].threads.push(thread_id);
+            self.threads.push(thread);
+        }
+        for entry in &image.threads {
+            let creator = self.by_record.get(&(id, entry.record.creator)).copied();
+            if let Some(&thread) = self.by_record.get(&(id, entry.index)) {
+                self.threads[thread.index()].creator = creator;
+            }
+        }
+    }
+
+    /// The group of folded threads of file `g<number>.pv`; made if no member is known.
+    pub fn group_of_file(&mut self, image: ImageId, number: u32, image_name: &str) -> GroupId {
+        if let Some(&group) = self.by_group_file.get(&(image, number)) {
+            return group;
+        }
+        let key = GroupKey {
+            image_name: image_name.to_owned(),
+            component: None,
+            address: 0,
+            main: false,
+        };
+        let group = self.group(key, UNKNOWN);
+        self.by_group_file.insert((image, number), group);
+        group
+    }
+
+    fn thread(
+        &mut self,
+        image: ImageId,
+        entry: &ThreadEntry,
+        image_name: &str,
+        clock: &Clock,
+        naming: &mut Naming<'_>,
+    ) -> Thread {
+        let record = &entry.record;
+        let origin = match record.origin {
+            0 => ThreadOrigin::Created,
+            1 => ThreadOrigin::Main,
+            _ => ThreadOrigin::Met,
+        };
+        let routine =
+            if record.start_inner != 0 { record.start_inner } else { record.start_routine };
+        let (group, start_routine) = if origin == ThreadOrigin::Main {
+            let key = GroupKey {
+                image_name: image_name.to_owned(),
+                component: None,
+                address: 0,
+                main: true,
+            };
+            (self.group(key, MAIN), MAIN.to_owned())
+        } else {
+            self.routine(image, routine, image_name, naming)
+        };
+        let outer_routine = match record.start_routine {
+            0 => String::new(),
+            address => self.place(image, address, naming),
+        };
+        let creator_site = match record.creator_site {
+            0 => None,
+            address => Some(self.place(image, address, naming)),
+        };
+        let ended = record.end_tsc != 0 || entry.state != ThreadState::Live;
+        let start_ns = clock.moment_ns(record.start_tsc);
+        let known = |value: u64| (value != u64::MAX).then_some(value);
+        let end_ns = if record.end_tsc != 0 { clock.moment_ns(record.end_tsc) } else { 0 };
+        Thread {
+            image,
+            record: entry.index,
+            tid: record.tid,
+            group,
+            name: thread_name(&record.name),
+            origin,
+            end: if ended { ThreadEnd::Ended } else { ThreadEnd::WithProcess },
+            folded: entry.state == ThreadState::Folded,
+            start_routine,
+            outer_routine,
+            creator_site,
+            start_ns,
+            end_ns: end_ns.max(start_ns),
+            user_ns: known(record.user_ns),
+            system_ns: known(record.system_ns),
+            voluntary_switches: known(record.voluntary_switches),
+            involuntary_switches: known(record.involuntary_switches),
+            calls: record.calls,
+            wait_ns: clock.span_ns(record.wait_cycles as f64),
+            ..Thread::default()
+        }
+    }
+
+    fn place(&mut self, image: ImageId, address: u64, naming: &mut Naming<'_>) -> String {
+        self.places.entry((image, address)).or_insert_with(|| naming.place(image, address)).clone()
+    }
+
+    /// The group of the routine at `address`, and its name.
+    fn routine(
+        &mut self,
+        image: ImageId,
+        address: u64,
+        image_name: &str,
+        naming: &mut Naming<'_>,
+    ) -> (GroupId, String) {
+        if let Some(found) = self.routines.get(&(image, address)) {
+            return found.clone();
+        }
+        let mut key =
+            GroupKey { image_name: image_name.to_owned(), component: None, address, main: false };
+        let mut name = if address == 0 { UNKNOWN.to_owned() } else { format!("{address:#x}") };
+        let found = naming.tables.maps[image.index()].component_of(address);
+        if let Some((component, offset)) = found {
+            key.component = Some(component);
+            key.address = offset;
+            if let Some(file) = naming.tables.object_file(component) {
+                name = format!("{}+{offset:#x}", file.name);
+                if let Some(object) = naming.symbols.object(file) {
+                    let routine = start_routine::resolve(&object, offset);
+                    key.address = routine.address;
+                    if !routine.name.is_empty() {
+                        name = routine.name;
+                    }
+                }
+            }
+        }
+        let group = self.group(key, &name);
+        self.routines.insert((image, address), (group, name.clone()));
+        (group, name)
+    }
+
+    fn group(&mut self, key: GroupKey, name: &str) -> GroupId {
+        let groups = &mut self.groups;
+        *self.group_ids.entry(key).or_insert_with_key(|key| {
+            groups.push(ThreadGroup {
+                name: name.to_owned(),
+                image_name: key.image_name.clone(),
+                component: key.component,
+                start_offset: if key.component.is_some() { key.address } else { 0 },
+                ..ThreadGroup::default()
+            });
+            GroupId(groups.len() as u32 - 1)
+        })
+    }
+}
+
+fn thread_name(raw: &[u8; 16]) -> String {
+    let end = raw.iter().position(|&b| b == 0).unwrap_or(raw.len());
+    String::from_utf8_lossy(&raw[..end]).into_owned()
+}
