@@ -10,9 +10,7 @@
 use core::ffi::{c_int, c_void, CStr};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use goblin::elf64::program_header::{
-    PF_R, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD, PT_NOTE,
-};
+use goblin::elf64::program_header::{PF_R, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD, PT_NOTE};
 
 use super::symbols::Tables;
 
@@ -234,7 +232,9 @@ impl Listed<'_> {
             let low = self.base.wrapping_add(header.p_vaddr as usize);
             let Some(high) = low.checked_add(header.p_memsz as usize) else { continue };
             match header.p_type {
-                PT_LOAD if high > low => segments.push(Segment { low, high, flags: header.p_flags }),
+                PT_LOAD if high > low => {
+                    segments.push(Segment { low, high, flags: header.p_flags })
+                }
                 // The loader rounds both ends down to whole pages.
                 PT_GNU_RELRO => relro = Some((low & !(PAGE - 1), high & !(PAGE - 1))),
                 _ => {}
@@ -307,16 +307,14 @@ impl Listed<'_> {
 
     fn flags(&self, component: &Component) -> u32 {
         let mut flags = 0;
-        let inside = |address: usize| {
-            address != 0 && component.low <= address && address < component.high
-        };
+        let inside =
+            |address: usize| address != 0 && component.low <= address && address < component.high;
         if self.first {
             flags |= FLAG_EXECUTABLE;
         }
         // SAFETY: getauxval reads the auxiliary vector and has no precondition.
-        let (vdso, loader) = unsafe {
-            (libc::getauxval(libc::AT_SYSINFO_EHDR), libc::getauxval(libc::AT_BASE))
-        };
+        let (vdso, loader) =
+            unsafe { (libc::getauxval(libc::AT_SYSINFO_EHDR), libc::getauxval(libc::AT_BASE)) };
         if inside(vdso as usize) {
             flags |= FLAG_VDSO;
         }

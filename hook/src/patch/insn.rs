@@ -180,13 +180,13 @@ mod tests {
     #[test]
     fn loads_compares_and_stores_are_not_calls() {
         let cases: [(&[u8], &[u8]); 7] = [
-            (&[0x48, 0x8b, 0x05], &[]),             // mov slot(%rip),%rax
-            (&[0x48, 0x3b, 0x3d], &[]),             // cmp slot(%rip),%rdi
-            (&[0x48, 0x83, 0x3d], &[0]),            // cmpq $0,slot(%rip)
-            (&[0x48, 0x81, 0x3d], &[1, 2, 3, 4]),   // cmpq $imm32,slot(%rip)
-            (&[0x66, 0x81, 0x3d], &[1, 2]),         // cmpw $imm16,slot(%rip)
-            (&[0xff, 0x35], &[]),                   // push slot(%rip)
-            (&[0x48, 0x8d, 0x15], &[]),             // lea slot(%rip),%rdx
+            (&[0x48, 0x8b, 0x05], &[]),           // mov slot(%rip),%rax
+            (&[0x48, 0x3b, 0x3d], &[]),           // cmp slot(%rip),%rdi
+            (&[0x48, 0x83, 0x3d], &[0]),          // cmpq $0,slot(%rip)
+            (&[0x48, 0x81, 0x3d], &[1, 2, 3, 4]), // cmpq $imm32,slot(%rip)
+            (&[0x66, 0x81, 0x3d], &[1, 2]),       // cmpw $imm16,slot(%rip)
+            (&[0xff, 0x35], &[]),                 // push slot(%rip)
+            (&[0x48, 0x8d, 0x15], &[]),           // lea slot(%rip),%rdx
         ];
         for (head, tail) in cases {
             let mut text = vec![0x90; 3];
@@ -232,8 +232,8 @@ mod tests {
             if instruction.is_invalid() || instruction.memory_base() != Register::RIP {
                 continue;
             }
-            let memory = (0..instruction.op_count())
-                .any(|op| instruction.op_kind(op) == OpKind::Memory);
+            let memory =
+                (0..instruction.op_count()).any(|op| instruction.op_kind(op) == OpKind::Memory);
             if memory {
                 let slot = oracle.entry(instruction.memory_displacement64() as usize).or_default();
                 match instruction.mnemonic() {

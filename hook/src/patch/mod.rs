@@ -39,3 +39,6 @@ pub mod slots;
 pub mod symbols;
 
 pub use scan::{forget_scan, restore_now, rewrite_all, scan_now, wrap_now};
+
+#[cfg(test)]
+mod tests;

@@ -81,14 +81,13 @@ impl Table {
             let ranges = self.ranges.get(..used)?;
             let behind =
                 ranges.partition_point(|range| range.low.load(Ordering::Relaxed) <= address);
-            let found = behind.checked_sub(1).and_then(|index| ranges.get(index)).map(|range| {
-                Place {
+            let found =
+                behind.checked_sub(1).and_then(|index| ranges.get(index)).map(|range| Place {
                     low: range.low.load(Ordering::Relaxed),
                     high: range.high.load(Ordering::Relaxed),
                     id: range.id.load(Ordering::Relaxed),
                     flags: range.flags.load(Ordering::Relaxed),
-                }
-            });
+                });
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == before {
                 return found.filter(|place| address < place.high);

@@ -146,7 +146,14 @@ impl<'a> Rules<'a> {
         self.own.tables.version(slot.symbol as usize)
     }
 
-    fn found(&self, slot: &Slot, value: usize, to: Definition, how: SiteHow, name: &[u8]) -> Found<'a> {
+    fn found(
+        &self,
+        slot: &Slot,
+        value: usize,
+        to: Definition,
+        how: SiteHow,
+        name: &[u8],
+    ) -> Found<'a> {
         Found {
             value,
             target: to.address,
@@ -254,6 +261,7 @@ impl<'a> Rules<'a> {
         if !self.filter.allows(&self.own.path, &target.path, name) {
             return Outcome::Skip(SkipReason::Filtered, foreign);
         }
-        Outcome::Hook(found)
+        // An IFUNC may lead out of the component that defines it, into the vdso.
+        Outcome::Hook(Found { component: target.id, ..found })
     }
 }

@@ -248,8 +248,7 @@ impl Tables {
         if buckets == 0 {
             return None;
         }
-        let mut index =
-            self.sysv_buckets.get(sysv_hash(wanted.name) as usize % buckets)? as usize;
+        let mut index = self.sysv_buckets.get(sysv_hash(wanted.name) as usize % buckets)? as usize;
         for _ in 0..self.sysv_chains.len() {
             if index == 0 {
                 return None;

@@ -1,0 +1,203 @@
+//! Before and after, on objects made by the C compiler, and the loader as the oracle.
+
+use std::collections::BTreeMap;
+use std::ffi::{CStr, CString};
+use std::path::PathBuf;
+
+use perfvisor_format::{SiteHow, SkipReason};
+
+use super::elf::{self, Component, FLAG_LOADER, FLAG_VDSO};
+use super::filter::Filter;
+use super::page::{self, Store};
+use super::scope::{closure, resolve};
+use super::slots::{self, Found, Outcome, Rules, Slot};
+use super::symbols::Wanted;
+
+const SOURCE: &str = r#"
+extern int getppid(void);
+extern int getpid(void);
+extern long labs(long);
+extern int no_such_function(void) __attribute__((weak));
+int (*pointer(void))(void) { return getpid; }
+int own(void) { return 7; }
+int call_own(void) { return own(); }
+int call_called(void) { return getppid(); }
+int call_loaded(void) { return getpid(); }
+int call_missing(void) { return no_such_function ? no_such_function() : -1; }
+"#;
+
+/// A shared object compiled with `flags` and opened; its name is unique to the test.
+fn open(name: &str, flags: &[&str]) -> (PathBuf, *mut libc::c_void) {
+    let directory = std::env::temp_dir().join(format!("perfvisor-{name}-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).expect("a directory");
+    let source = directory.join("object.c");
+    let object = directory.join(format!("lib{name}.so"));
+    std::fs::write(&source, SOURCE).expect("the source");
+    let status = std::process::Command::new("cc")
+        .args(["-O1", "-fPIC", "-shared", "-o"])
+        .args([&object, &source])
+        .args(flags)
+        .status()
+        .expect("a C compiler");
+    assert!(status.success());
+    let path = CString::new(object.to_str().expect("a path")).expect("a path");
+    // SAFETY: a valid path; the object has no constructors.
+    let handle = unsafe { libc::dlopen(path.as_ptr(), libc::RTLD_LAZY) };
+    assert!(!handle.is_null());
+    std::fs::remove_dir_all(directory).expect("removed");
+    (object, handle)
+}
+
+fn loaded() -> Vec<Component> {
+    let mut all = Vec::new();
+    elf::list(&mut |listed, _| all.extend(listed.describe()));
+    for (id, component) in all.iter_mut().enumerate() {
+        component.id = id as u32;
+    }
+    all
+}
+
+fn call(handle: *mut libc::c_void, name: &CStr) -> i32 {
+    // SAFETY: the functions of SOURCE called here take nothing and return int.
+    unsafe {
+        let function = libc::dlsym(handle, name.as_ptr());
+        let function: extern "C" fn() -> i32 = core::mem::transmute(function);
+        function()
+    }
+}
+
+enum Decision {
+    Hook(SiteHow, usize, usize),
+    Skip(SkipReason),
+    Unresolved,
+}
+
+/// What is decided on each slot of the component at `path`.
+fn decisions(path: &PathBuf, self_calls: bool) -> (Component, BTreeMap<String, (Slot, Decision)>) {
+    let mut all = loaded();
+    let index = all
+        .iter()
+        .position(|component| path.as_os_str().as_encoded_bytes() == component.path)
+        .expect("it is loaded");
+    let mut decided = BTreeMap::new();
+    {
+        let components: Vec<&Component> = all.iter().collect();
+        let scope: Vec<&Component> =
+            closure(&components, &[0, index]).into_iter().map(|at| components[at]).collect();
+        let at = |address: usize| {
+            components.iter().copied().find(|c| c.low <= address && address < c.high)
+        };
+        let own = components[index];
+        let rules = Rules {
+            own,
+            scope: &scope,
+            other_scope: &[],
+            at: &at,
+            filter: &Filter::NONE,
+            self_calls,
+        };
+        slots::decide(&rules, &slots::collect(own), &mut |slot, name, outcome| {
+            let name = String::from_utf8_lossy(name).into_owned();
+            let decision = match outcome {
+                Outcome::Hook(Found { how, value, target, .. }) => {
+                    Decision::Hook(how, value, target)
+                }
+                Outcome::Skip(reason, _) => Decision::Skip(reason),
+                Outcome::Unresolved => Decision::Unresolved,
+            };
+            decided.insert(name, (*slot, decision));
+        });
+    }
+    (all.swap_remove(index), decided)
+}
+
+extern "C" fn replacement() -> i32 {
+    4242
+}
+
+fn exchange(component: &Component, slot: &Slot, value: usize) {
+    let store = Store { slot: slot.address, value };
+    page::write(component, &[store], &mut |_| panic!("the page was refused"));
+}
+
+#[test]
+fn a_lazy_slot_is_bound_as_the_loader_would_then_leads_elsewhere_and_back() {
+    let (path, handle) = open("lazy", &["-Wl,-z,lazy"]);
+    let (component, decided) = decisions(&path, false);
+    let Some((slot, Decision::Hook(SiteHow::LazySlot, value, target))) = decided.get("getppid")
+    else {
+        panic!("getppid is not a lazy slot")
+    };
+    // SAFETY: a valid name in the global scope.
+    let oracle = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getppid".as_ptr()) } as usize;
+    assert_eq!(*target, oracle);
+    assert!(component.is_code(*value), "a lazy slot leads into its own component");
+    exchange(&component, slot, replacement as *const () as usize);
+    assert_eq!(call(handle, c"call_called"), 4242);
+    exchange(&component, slot, *value);
+    // SAFETY: getppid has no preconditions.
+    assert_eq!(call(handle, c"call_called"), unsafe { libc::getppid() });
+    assert_eq!(page::load(slot.address), oracle, "the loader bound it after all");
+}
+
+#[test]
+fn without_a_linkage_table_only_slots_never_loaded_are_hooked() {
+    let (path, handle) = open("noplt", &["-fno-plt", "-Wl,-z,now"]);
+    let (component, decided) = decisions(&path, false);
+    let Some((slot, Decision::Hook(SiteHow::GlobDat, value, _))) = decided.get("getppid") else {
+        panic!("getppid is not hooked")
+    };
+    assert!(matches!(decided["getpid"].1, Decision::Skip(SkipReason::DataUse)));
+    assert!(component.relro.is_some_and(|(low, high)| low <= slot.address && slot.address < high));
+    exchange(&component, slot, replacement as *const () as usize);
+    assert_eq!(call(handle, c"call_called"), 4242);
+    exchange(&component, slot, *value);
+    // SAFETY: getppid has no preconditions.
+    assert_eq!(call(handle, c"call_called"), unsafe { libc::getppid() });
+}
+
+#[test]
+fn bound_slots_self_calls_and_missing_symbols_are_told_apart() {
+    let (path, _) = open("bound", &["-Wl,-z,now"]);
+    let (_, decided) = decisions(&path, false);
+    assert!(matches!(decided["getppid"].1, Decision::Hook(SiteHow::JumpSlot, ..)));
+    assert!(matches!(decided["own"].1, Decision::Skip(SkipReason::SelfCall)));
+    if let Some((_, missing)) = decided.get("no_such_function") {
+        assert!(!matches!(missing, Decision::Hook(..)));
+    }
+    let (_, decided) = decisions(&path, true);
+    assert!(matches!(decided["own"].1, Decision::Hook(..)), "self-calls were asked for");
+
+    let (path, _) = open("selflazy", &["-Wl,-z,lazy"]);
+    let (_, decided) = decisions(&path, false);
+    assert!(matches!(decided["own"].1, Decision::Skip(SkipReason::SelfCall)));
+    let unresolved = decided.values().filter(|(_, what)| matches!(what, Decision::Unresolved));
+    assert!(unresolved.count() <= 1, "only the missing function can be unresolved");
+}
+
+#[test]
+fn every_slot_the_loader_bound_at_start_is_bound_alike_by_our_lookup() {
+    let all = loaded();
+    let components: Vec<&Component> = all.iter().collect();
+    let mut global = closure(&components, &[0]);
+    global.sort_unstable();
+    let scope: Vec<&Component> = global.iter().map(|&at| components[at]).collect();
+    let mut compared = 0;
+    for component in scope.iter().filter(|c| c.flags & (FLAG_VDSO | FLAG_LOADER) == 0) {
+        for slot in slots::collect(component) {
+            let tables = &component.tables;
+            let symbol = tables.symbol(slot.symbol as usize).expect("a symbol");
+            let name = tables.name(&symbol).expect("a name");
+            let value = page::load(slot.address);
+            let lazy = component.low <= value && value < component.high;
+            if lazy || !components.iter().any(|c| c.is_code(value)) {
+                continue;
+            }
+            let wanted = Wanted::new(name, tables.version(slot.symbol as usize));
+            let found = resolve(&scope, &wanted).map(|found| found.address);
+            assert_eq!(found, Some(value), "{}", String::from_utf8_lossy(name));
+            compared += 1;
+        }
+    }
+    assert!(compared > 20, "only {compared} slots to compare");
+}
