@@ -168,3 +168,19 @@ fn a_reader_that_leaves_early_is_no_failure_to_speak_of() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
+
+#[test]
+fn a_limit_on_file_size_is_told_and_not_died_of() {
+    let place = Place::new("file-size");
+    let script = format!(
+        "ulimit -f 1; exec {} run -o trace -- sh -c 'echo ran'",
+        env!("CARGO_BIN_EXE_perfvisor")
+    );
+    let output = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(place.join(""))
+        .env("XDG_CONFIG_HOME", place.join("config"))
+        .output()
+        .unwrap();
+    refused(&place, &output, 125, "File too large");
+}

@@ -66,7 +66,11 @@ pub struct RunArgs {
 }
 
 const RUN_HELP: &str = "\
-Settings come from the file, then the environment, then flags; the later wins.
+Settings come from the file, then the environment, then flags; the later wins. The file is TOML;
+its keys are the long flags without the hyphens before them:
+  exact = true
+  flight-recorder = \"30s\"
+  exclude-api = [\"str*\", \"mem*\"]
 
 The program's input, output, signals and exit code pass through. Exit codes of our own:
   125  Perfvisor could not record; the program was not run

@@ -85,6 +85,7 @@ pub fn main() -> ExitCode {
         let _ = writeln!(io::stderr(), "perfvisor: internal error, please report it: {panic}");
         std::process::exit(i32::from(EXIT_OURS));
     }));
+    inherited::ignore_file_size_signal();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
         Err(error) => return refuse(&error),

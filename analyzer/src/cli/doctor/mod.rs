@@ -62,8 +62,8 @@ impl Check {
 /// Checks, prints, and returns 1 if something would stop recording.
 pub fn doctor(args: &DoctorArgs) -> Result<ExitCode, Failure> {
     let mut checks = machine::checks(args.pid.is_none());
-    if let Some((command, arguments)) = args.command.split_first() {
-        checks.extend(target::checks(command, arguments));
+    if let Some(command) = args.command.first() {
+        checks.extend(target::checks(command));
     }
     if let Some(pid) = args.pid {
         checks.extend(process::checks(pid));

@@ -1,6 +1,6 @@
 //! Checks of a program before it is run.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -8,12 +8,12 @@ use super::super::program::{self, ElfFile, Obstacle, Symbols};
 use super::Check;
 
 /// What would stop recording `command`, and what its report would lack.
-pub fn checks(command: &OsStr, arguments: &[OsString]) -> Vec<Check> {
+pub fn checks(command: &OsStr) -> Vec<Check> {
     let path = match program::find(command) {
         Ok(path) => path,
         Err(obstacle) => return vec![stopped(None, &obstacle)],
     };
-    match program::inspect(&path, arguments) {
+    match program::inspect(&path) {
         Err((file, obstacle)) => vec![stopped(Some(&file), &obstacle)],
         Ok(program) => {
             let text = if program.binary == program.path {
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn a_program_of_this_system_passes_and_a_missing_one_fails() {
         let levels = |command: &str| -> Vec<Level> {
-            checks(OsStr::new(command), &[]).iter().map(|check| check.level).collect()
+            checks(OsStr::new(command)).iter().map(|check| check.level).collect()
         };
         assert!(!levels("sh").contains(&Level::Fail));
         assert!(levels("sh").len() >= 3);

@@ -68,7 +68,7 @@ impl Obstacle {
             Self::OtherLibc(_) => "build it for glibc (a -gnu target); the hook needs glibc 2.34+",
             Self::Bits32 | Self::OtherMachine(_) => "only 64-bit x86 programs can be recorded",
             Self::Privileged(_) => {
-                "the loader ignores LD_PRELOAD there; record a copy without the privilege, \
+                "record a copy without the privilege, \
                  or run perfvisor as the user the program becomes"
             }
         })
@@ -158,18 +158,13 @@ fn executable(path: &Path) -> Result<(), Obstacle> {
 
 /// Follows `path` to the binary the kernel will load and judges that. An obstacle comes with the
 /// file it is about.
-pub fn inspect(path: &Path, arguments: &[OsString]) -> Result<Program, (PathBuf, Obstacle)> {
+pub fn inspect(path: &Path) -> Result<Program, (PathBuf, Obstacle)> {
     let mut binary = path.to_owned();
     for _ in 0..MAX_SCRIPTS {
         let head = head(&binary).map_err(|obstacle| (binary.clone(), obstacle))?;
         if head.starts_with(b"\x7fELF") {
             judge(&binary).map_err(|obstacle| (binary.clone(), obstacle))?;
-            return match behind_env(&binary, arguments) {
-                Some(behind) if binary != path => {
-                    inspect(&behind, &[]).map(|found| Program { path: path.into(), ..found })
-                }
-                _ => Ok(Program { path: path.to_owned(), binary }),
-            };
+            return Ok(Program { path: path.to_owned(), binary });
         }
         binary = match interpreter(&head) {
             Some(line) => {
@@ -298,7 +293,7 @@ mod tests {
     #[test]
     fn a_dynamic_program_is_let_through() {
         let path = find(OsStr::new("sh")).unwrap();
-        let program = inspect(&path, &[]).unwrap();
+        let program = inspect(&path).unwrap();
         assert_eq!(program.binary, path);
     }
 }

@@ -43,7 +43,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
         Some(split) => split,
         None => return Err(Failure::new("no command given").with_code(EXIT_OURS)),
     };
-    let path = check(command, arguments)?;
+    let path = check(command)?;
     let library = library::unpack()?;
     let directory = directory::prepare(settings.path("out").as_deref(), command)?;
     let environment = environment(&settings, &library, &directory.path);
@@ -67,7 +67,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Finds the program and makes sure that it can be recorded.
-fn check(command: &OsStr, arguments: &[OsString]) -> Result<PathBuf, Failure> {
+fn check(command: &OsStr) -> Result<PathBuf, Failure> {
     let refuse = |file: Option<&Path>, obstacle: &Obstacle| {
         let text = match file {
             Some(file) if matches!(obstacle.code(), EXIT_OURS) => {
@@ -82,7 +82,7 @@ fn check(command: &OsStr, arguments: &[OsString]) -> Result<PathBuf, Failure> {
         }
     };
     let path = program::find(command).map_err(|obstacle| refuse(None, &obstacle))?;
-    match program::inspect(&path, arguments) {
+    match program::inspect(&path) {
         Ok(program) => Ok(program.path),
         Err((file, obstacle)) => Err(refuse(Some(&file), &obstacle)),
     }

@@ -66,10 +66,10 @@ impl Blocked {
     /// Gives a new process the mask and dispositions that we were given. Only async-signal-safe
     /// calls: it runs between fork and exec.
     pub fn in_child(&self) {
-        // SAFETY: restores saved values; sigaction, signal and sigprocmask are async-signal-safe.
+        super::super::inherited::restore_signals();
+        // SAFETY: restores saved values; sigaction and sigprocmask are async-signal-safe.
         unsafe {
             libc::sigaction(libc::SIGCHLD, &self.child_action, std::ptr::null_mut());
-            libc::signal(libc::SIGPIPE, super::super::inherited::sigpipe());
             libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut());
         }
     }

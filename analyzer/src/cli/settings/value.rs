@@ -83,16 +83,10 @@ fn switch(text: &str) -> Option<bool> {
     }
 }
 
-/// A number and the unit behind it.
-fn with_unit(text: &str) -> Option<(u64, &str)> {
+fn size_bytes(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    Some((number.parse().ok()?, unit.trim()))
-}
-
-fn size_bytes(text: &str) -> Option<u64> {
-    let (number, unit) = with_unit(text)?;
-    let shift = match unit.to_ascii_lowercase().as_str() {
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
         "" | "b" => 0,
         "k" | "kib" | "kb" => 10,
         "m" | "mib" | "mb" => 20,
@@ -100,19 +94,21 @@ fn size_bytes(text: &str) -> Option<u64> {
         "t" | "tib" | "tb" => 40,
         _ => return None,
     };
-    number.checked_mul(1 << shift)
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 fn duration_ms(text: &str) -> Option<u64> {
-    let (number, unit) = with_unit(text)?;
-    let factor = match unit.to_ascii_lowercase().as_str() {
-        "ms" => 1,
-        "" | "s" | "sec" => 1000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim().to_ascii_lowercase().as_str() {
+        "ms" => 1.0,
+        "" | "s" | "sec" => 1e3,
+        "m" | "min" => 60e3,
+        "h" => 3600e3,
         _ => return None,
     };
-    number.checked_mul(factor)
+    // A float above the range of u64 becomes its largest value, which is long enough.
+    Some((number.parse::<f64>().ok()? * factor).round() as u64)
 }
 
 #[cfg(test)]
@@ -131,6 +127,7 @@ mod tests {
         assert_eq!(read(Kind::Bytes, "64MiB").as_deref(), Some("67108864"));
         assert_eq!(read(Kind::Bytes, "10 k").as_deref(), Some("10240"));
         assert_eq!(read(Kind::Duration, "1500ms").as_deref(), Some("1500ms"));
+        assert_eq!(read(Kind::Duration, "1.5 s").as_deref(), Some("1500ms"));
         assert_eq!(read(Kind::Duration, "2m").as_deref(), Some("120s"));
         assert_eq!(read(Kind::Duration, "30").as_deref(), Some("30s"));
         assert_eq!(read(Kind::Globs, "libc*, libm*").as_deref(), Some("libc*,libm*"));
