@@ -15,107 +15,24 @@
 //! A component that another thread is just loading stands in the list before it is relocated. Such
 //! a component is left for a later scan (`settled.rs`).
 
-use core::sync::atomic::{AtomicBool, Ordering};
-use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, TryLockError};
 
 use goblin::elf64::program_header::{PF_R, PF_X};
 use perfvisor_format::SkipReason;
 
-use super::elf::{self, Changes, Component, FLAG_HOOK, FLAG_LOADER, FLAG_VDSO};
-use super::filter::Filter;
+use super::elf::{self, Component, FLAG_HOOK, FLAG_LOADER, FLAG_VDSO};
+pub use super::loaded::ScanResult;
+use super::loaded::{Patched, Pending, State};
 use super::page::{self, Store};
 use super::policy::{self, Action};
-use super::ranges::{self, Place};
-use super::scope::closure;
-use super::settled::Settled;
+use super::ranges;
 use super::sites::{self, SiteRequest};
 use super::slots::{self, Found, Outcome, Rules, Slot};
 use super::symbols::Wanted;
 use crate::config::Config;
 use crate::{diag, store};
 
-/// What one scan did.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ScanResult {
-    /// Components that came.
-    pub loaded: u32,
-    /// Components that went.
-    pub unloaded: u32,
-    /// Slots found that lead to another component.
-    pub slots_found: u64,
-    /// Of these, patched.
-    pub slots_patched: u64,
-}
-
-#[derive(Clone, Copy)]
-struct Patched {
-    slot: usize,
-    original: usize,
-    stub: usize,
-}
-
-/// A component and what was done to it.
-struct Loaded {
-    component: Component,
-    /// Its slots were decided on.
-    claimed: bool,
-    /// There since the program began: never unloaded.
-    startup: bool,
-    /// Ids of its dlopen group, in the loader's order; empty for what the program began with.
-    local: Vec<u32>,
-    patched: Vec<Patched>,
-    /// Slots whose symbol nobody defines so far.
-    pending: Vec<Slot>,
-}
-
-struct Retired {
-    path: Vec<u8>,
-    build_id: Vec<u8>,
-    id: u32,
-}
-
-/// A pointer handed out by dlsym: who asked, what it pointed to, under which name.
-type WrapKey = (u32, usize, Box<[u8]>);
-
-struct State {
-    loaded: Vec<Loaded>,
-    retired: Vec<Retired>,
-    next_id: u32,
-    changes: Changes,
-    /// Ids of the global scope, in order.
-    global: Vec<u32>,
-    /// (low, high, index into `loaded`), by address.
-    index: Vec<(usize, usize, usize)>,
-    /// Stub and target component of what dlsym handed out.
-    wrapped: BTreeMap<WrapKey, (usize, u32)>,
-    /// Some component was not relocated yet when it was seen.
-    unsettled: bool,
-    filter: Filter,
-    self_calls: bool,
-    complained: bool,
-    slots_found: u64,
-    slots_patched: u64,
-}
-
-static STATE: Mutex<State> = Mutex::new(State {
-    loaded: Vec::new(),
-    retired: Vec::new(),
-    next_id: 0,
-    changes: Changes { added: 0, removed: 0 },
-    global: Vec::new(),
-    index: Vec::new(),
-    wrapped: BTreeMap::new(),
-    unsettled: false,
-    filter: Filter::NONE,
-    self_calls: false,
-    complained: false,
-    slots_found: 0,
-    slots_patched: 0,
-});
-
-/// Some dlopen asked for RTLD_DEEPBIND.
-static DEEP_BIND: AtomicBool = AtomicBool::new(false);
+static STATE: Mutex<State> = Mutex::new(State::new());
 
 /// Pauses of 50 µs before the patch lock is given up.
 const LOCK_TRIES: u32 = 20;
@@ -144,14 +61,6 @@ pub fn scan(config: &Config) -> ScanResult {
         }
     });
     result
-}
-
-/// Takes note of the flags given to a dlopen. After RTLD_DEEPBIND the order in which the loader
-/// searches cannot be told from outside, and lazy slots with two possible targets are left to it.
-pub fn note_open(flags: u64) {
-    if flags & libc::RTLD_DEEPBIND as u64 != 0 {
-        DEEP_BIND.store(true, Ordering::Relaxed);
-    }
 }
 
 /// Writes all components again, into a forked child's own image.
@@ -231,10 +140,10 @@ impl State {
         for index in 0..self.loaded.len() {
             if fresh.contains(&index) {
                 self.patch(index, None, &mut result);
-            } else if changed {
-                let pending = self.loaded.get_mut(index).map(|l| std::mem::take(&mut l.pending));
-                if let Some(pending) = pending.filter(|pending| !pending.is_empty()) {
-                    self.patch(index, Some(pending), &mut result);
+            } else {
+                let again = self.take_pending(index, changed);
+                if !again.is_empty() {
+                    self.patch(index, Some(again), &mut result);
                 }
             }
         }
@@ -244,167 +153,15 @@ impl State {
         result
     }
 
-    /// Brings `loaded` in line with the loader's list. Whether anything changed.
-    fn refresh(&mut self, result: &mut ScanResult) -> bool {
-        if !self.loaded.is_empty() && elf::changes() == self.changes {
-            return false;
+    /// Takes the open slots of a component if something may have changed for them: new
+    /// definitions, or the loader has bound one.
+    fn take_pending(&mut self, index: usize, changed: bool) -> Vec<Slot> {
+        let Some(loaded) = self.loaded.get_mut(index) else { return Vec::new() };
+        let moved = || loaded.pending.iter().any(|open| page::load(open.slot.address) != open.held);
+        if !changed && !moved() {
+            return Vec::new();
         }
-        let mut old: Vec<Option<Loaded>> = self.loaded.drain(..).map(Some).collect();
-        let (before, mut after) = (self.changes, self.changes);
-        let mut kept = Vec::with_capacity(old.len() + 4);
-        elf::list(&mut |listed, changes| {
-            after = changes;
-            let known = old.iter_mut().find(|known| {
-                known.as_ref().is_some_and(|known| {
-                    let component = &known.component;
-                    component.base == listed.base && component.dynamic == listed.dynamic
-                })
-            });
-            let same = known.filter(|known| {
-                let suspect = changes.removed != before.removed;
-                !suspect || known.as_ref().is_some_and(|known| known.is_still(listed))
-            });
-            match same.and_then(Option::take) {
-                Some(known) => kept.push((known, false)),
-                None => kept.extend(listed.describe().map(|new| (Loaded::new(new), true))),
-            }
-        });
-        for gone in old.into_iter().flatten() {
-            result.unloaded += 1;
-            self.retire(gone);
-        }
-        for (mut loaded, new) in kept {
-            if new {
-                result.loaded += 1;
-                loaded.component.id = self.identify(&loaded.component);
-                store::write_component(&loaded.component);
-            }
-            self.loaded.push(loaded);
-        }
-        self.changes = after;
-        let changed = result.loaded + result.unloaded > 0;
-        if changed {
-            self.publish();
-        }
-        changed
-    }
-
-    fn retire(&mut self, gone: Loaded) {
-        let Component { id, path, build_id, .. } = gone.component;
-        store::write_unload(id);
-        self.global.retain(|&other| other != id);
-        self.wrapped.retain(|key, value| key.0 != id && value.1 != id);
-        for loaded in &mut self.loaded {
-            loaded.local.retain(|&other| other != id);
-        }
-        self.retired.push(Retired { path, build_id, id });
-    }
-
-    /// The id of a new component: the one it had before, if it was loaded before.
-    fn identify(&mut self, component: &Component) -> u32 {
-        let known = self.retired.iter().position(|retired| {
-            retired.path == component.path && retired.build_id == component.build_id
-        });
-        if let Some(known) = known {
-            return self.retired.swap_remove(known).id;
-        }
-        let id = self.next_id;
-        self.next_id += 1;
-        id
-    }
-
-    fn publish(&mut self) {
-        self.index = self
-            .loaded
-            .iter()
-            .enumerate()
-            .map(|(at, loaded)| (loaded.component.low, loaded.component.high, at))
-            .collect();
-        self.index.sort_unstable();
-        let mut places: Vec<Place> = Vec::with_capacity(self.loaded.len() * 4);
-        for Component { id, segments, .. } in self.loaded.iter().map(|loaded| &loaded.component) {
-            places.extend(segments.iter().map(|segment| Place {
-                low: segment.low,
-                high: segment.high,
-                id: *id,
-                flags: segment.flags,
-            }));
-        }
-        places.sort_unstable();
-        ranges::publish(&places);
-    }
-
-    fn components(&self) -> Vec<&Component> {
-        self.loaded.iter().map(|loaded| &loaded.component).collect()
-    }
-
-    /// Claims all components that are ready and returns the new ones' indices.
-    fn claim(&mut self, first: bool) -> Vec<usize> {
-        if first {
-            self.claim_startup();
-        }
-        let components = self.components();
-        let settled = Settled::new(&components);
-        let unclaimed: Vec<usize> =
-            (0..self.loaded.len()).filter(|&at| self.is_unclaimed(at)).collect();
-        let fresh: Vec<usize> = unclaimed
-            .iter()
-            .copied()
-            .filter(|&at| {
-                first || components.get(at).is_some_and(|component| settled.is(component))
-            })
-            .collect();
-        let groups = dlopen_groups(&components, &fresh);
-        let groups: Vec<Vec<u32>> = groups.iter().map(|group| self.ids(group)).collect();
-        self.unsettled = fresh.len() < unclaimed.len();
-        for (&index, group) in fresh.iter().zip(groups) {
-            let Some(loaded) = self.loaded.get_mut(index) else { continue };
-            loaded.claimed = true;
-            if !loaded.startup {
-                loaded.local = group;
-            }
-        }
-        fresh
-    }
-
-    /// Settles what the program began with: the global scope.
-    fn claim_startup(&mut self) {
-        let components = self.components();
-        // Preloaded objects follow the executable in the list and are roots like it.
-        let own = closure(&components, &[0]);
-        let preloaded = (1..components.len()).take_while(|index| !own.contains(index));
-        let roots: Vec<usize> = core::iter::once(0).chain(preloaded).collect();
-        let mut global = closure(&components, &roots);
-        global.sort_unstable();
-        self.global = self.ids(&global);
-        for index in global {
-            if let Some(loaded) = self.loaded.get_mut(index) {
-                loaded.startup = true;
-            }
-        }
-    }
-
-    fn is_unclaimed(&self, index: usize) -> bool {
-        self.loaded.get(index).is_some_and(|loaded| !loaded.claimed)
-    }
-
-    fn ids(&self, indices: &[usize]) -> Vec<u32> {
-        indices.iter().filter_map(|&at| Some(self.loaded.get(at)?.component.id)).collect()
-    }
-
-    /// The components among which the loader looks for the symbols of `loaded`, in its order.
-    fn scope<'a>(&'a self, loaded: &'a Loaded, local_first: bool) -> Vec<&'a Component> {
-        let by_id = |&id: &u32| {
-            self.loaded.iter().map(|other| &other.component).find(|component| component.id == id)
-        };
-        let own = Some(&loaded.component).filter(|component| component.tables.symbolic);
-        let global = self.global.iter().filter_map(by_id);
-        let local = loaded.local.iter().filter_map(by_id);
-        if local_first {
-            own.into_iter().chain(local).chain(global).collect()
-        } else {
-            own.into_iter().chain(global).chain(local).collect()
-        }
+        loaded.pending.drain(..).map(|open| open.slot).collect()
     }
 
     /// Decides on the slots of a component (all, or `only` some), and stores the stubs.
@@ -415,8 +172,8 @@ impl State {
             return;
         }
         let retry = only.is_some();
-        let deep = DEEP_BIND.load(Ordering::Relaxed) && !loaded.startup;
-        let other_scope = if deep { self.scope(loaded, true) } else { Vec::new() };
+        // RTLD_DEEPBIND, which nobody tells us of, turns the order round.
+        let other_scope = if loaded.startup { Vec::new() } else { self.scope(loaded, true) };
         let rules = Rules {
             own: component,
             scope: &self.scope(loaded, false),
@@ -437,7 +194,7 @@ impl State {
                 if !retry {
                     store::write_skip(component.id, SkipReason::Unresolved, name);
                 }
-                work.pending.push(*slot);
+                work.pending.push(Pending { slot: *slot, held: page::load(slot.address) });
             }
         });
         let refused = work.store(component);
@@ -451,12 +208,6 @@ impl State {
             loaded.patched.append(&mut work.patched);
             loaded.pending = work.pending;
         }
-    }
-
-    fn find(&self, address: usize) -> Option<&Loaded> {
-        let behind = self.index.partition_point(|&(low, ..)| low <= address);
-        let &(_, high, at) = self.index.get(behind.checked_sub(1)?)?;
-        self.loaded.get(at).filter(|_| address < high)
     }
 
     fn wrap(&mut self, caller: u32, name: &[u8], address: usize) -> Option<usize> {
@@ -497,51 +248,12 @@ impl State {
     }
 }
 
-/// For each of `fresh` the dlopen group it came with: what its root, a fresh component that no
-/// other needs, reaches.
-fn dlopen_groups(components: &[&Component], fresh: &[usize]) -> Vec<Vec<usize>> {
-    let groups: Vec<Vec<usize>> =
-        fresh.iter().map(|&index| closure(components, &[index])).collect();
-    let group_of = |index: usize| {
-        // Of all fresh components that reach this one, the root reaches most.
-        let reaching = groups.iter().filter(|group| group.contains(&index));
-        reaching.max_by_key(|group| group.len()).cloned().unwrap_or_default()
-    };
-    fresh.iter().map(|&index| group_of(index)).collect()
-}
-
-impl Loaded {
-    fn new(component: Component) -> Self {
-        Self {
-            component,
-            claimed: false,
-            startup: false,
-            local: Vec::new(),
-            patched: Vec::new(),
-            pending: Vec::new(),
-        }
-    }
-
-    /// Whether what is now listed at this place is still the object we know, not one loaded there
-    /// after it was closed: then its slots are fresh.
-    fn is_still(&self, listed: &elf::Listed<'_>) -> bool {
-        if self.startup {
-            return true;
-        }
-        let Some(now) = listed.describe() else { return false };
-        now.path == self.component.path
-            && now.build_id == self.component.build_id
-            && now.high == self.component.high
-            && self.patched.first().is_none_or(|first| page::load(first.slot) == first.stub)
-    }
-}
-
 /// What is to be stored in one component.
 #[derive(Default)]
 struct Work {
     found: u64,
     patched: Vec<Patched>,
-    pending: Vec<Slot>,
+    pending: Vec<Pending>,
     names: Vec<Box<[u8]>>,
 }
 

@@ -5,7 +5,7 @@
 //! symbols  what they define and ask for       filter    which call sites the user wants
 //! scope    where the loader would look        slots     the decision on one slot
 //! insn     which slots are only called        page      the store
-//! settled  whether the loader is done with it
+//! settled  whether the loader is done with it loaded    what was done to which component
 //! ranges   which component an address is in   sites     stubs and call-site numbers
 //! got      the order of all this               scan      when it happens, and by whom
 //! ```
@@ -27,6 +27,7 @@ pub mod elf;
 pub mod filter;
 pub mod got;
 pub mod insn;
+mod loaded;
 pub mod page;
 pub mod policy;
 mod policy_rows;

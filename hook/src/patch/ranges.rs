@@ -31,12 +31,14 @@ struct Range {
 }
 
 impl Range {
-    const EMPTY: Self = Self {
-        low: AtomicUsize::new(0),
-        high: AtomicUsize::new(0),
-        id: AtomicU32::new(0),
-        flags: AtomicU32::new(0),
-    };
+    const fn empty() -> Self {
+        Self {
+            low: AtomicUsize::new(0),
+            high: AtomicUsize::new(0),
+            id: AtomicU32::new(0),
+            flags: AtomicU32::new(0),
+        }
+    }
 }
 
 struct Table {
@@ -49,7 +51,7 @@ struct Table {
 static TABLE: Table = Table {
     sequence: AtomicUsize::new(0),
     used: AtomicUsize::new(0),
-    ranges: [const { Range::EMPTY }; MOST],
+    ranges: [const { Range::empty() }; MOST],
 };
 
 impl Table {
@@ -116,7 +118,7 @@ mod tests {
         Box::new(Table {
             sequence: AtomicUsize::new(0),
             used: AtomicUsize::new(0),
-            ranges: [const { Range::EMPTY }; MOST],
+            ranges: [const { Range::empty() }; MOST],
         })
     }
 

@@ -31,7 +31,8 @@ pub struct Rules<'a> {
     pub own: &'a Component,
     /// Where the loader looks for its symbols.
     pub scope: &'a [&'a Component],
-    /// The same in another order that the loader may have been told to use; empty if it was not.
+    /// The same in another order that the loader may have been told to use; empty if it cannot be.
+    /// Where the two orders disagree a lazy slot is left to the loader.
     pub other_scope: &'a [&'a Component],
     /// The component at an address.
     pub at: &'a dyn Fn(usize) -> Option<&'a Component>,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use perfvisor_format::{SiteHow, SkipReason};
 
@@ -73,7 +73,7 @@ enum Decision {
 }
 
 /// What is decided on each slot of the component at `path`.
-fn decisions(path: &PathBuf, self_calls: bool) -> (Component, BTreeMap<String, (Slot, Decision)>) {
+fn decisions(path: &Path, self_calls: bool) -> (Component, BTreeMap<String, (Slot, Decision)>) {
     let mut all = loaded();
     let index = all
         .iter()
