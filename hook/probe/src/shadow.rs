@@ -15,6 +15,9 @@ use perfvisor_format::Cell;
 /// inside one another, and staleness also needs the slot to hold something else than our return.
 pub static STACKS_SWITCH: AtomicBool = AtomicBool::new(false);
 
+/// Timed calls passed on untimed between two looks through a full shadow stack.
+const COLLECT_PAUSE: u32 = 1 << 16;
+
 unsafe extern "C" {
     fn perfvisor_return();
 }
@@ -45,6 +48,13 @@ pub unsafe fn push(thread: *mut Thread, slot: u64, return_to: u64) -> *mut Entry
     unsafe {
         drop_stale(thread, slot, return_to);
         if (*thread).free_count == 0 {
+            // Deep recursion fills it honestly: asking the kernel on each call would cost more than
+            // the calls that are not timed are worth.
+            if (*thread).collect_pause > 0 {
+                (*thread).collect_pause -= 1;
+                return core::ptr::null_mut();
+            }
+            (*thread).collect_pause = COLLECT_PAUSE;
             cold::call(cold::calls().collect, thread as u64, 0, 0);
             if (*thread).free_count == 0 {
                 return core::ptr::null_mut();

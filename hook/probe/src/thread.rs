@@ -97,8 +97,8 @@ pub struct Thread {
     pub event_sequence: u64,
     /// TSD rounds seen at thread end (hook).
     pub end_rounds: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Calls to go until a full shadow stack is looked through again.
+    pub collect_pause: u32,
     /// Next in the hook's list of live or spare threads.
     pub next: *mut Thread,
     /// pthread_t (hook).
