@@ -90,6 +90,11 @@ impl<'a> Wanted<'a> {
     }
 }
 
+/// Where the next entry of a chain of version records is; `None` behind the last (step 0).
+fn further(at: usize, step: u32) -> Option<usize> {
+    at.checked_add(step as usize).filter(|_| step != 0)
+}
+
 /// The hash of DT_HASH and of version records.
 fn sysv_hash(name: &[u8]) -> u32 {
     name.iter().fold(0u32, |hash, &byte| {
@@ -151,42 +156,48 @@ impl Tables {
     fn read_defined(&mut self, component: &Component, mut at: usize, count: usize) -> Option<()> {
         const BASE: u16 = 1;
         for _ in 0..count.min(MOST_VERSIONS) {
-            let flags = component.read::<u16>(at + 2)?;
-            let index = component.read::<u16>(at + 4)?;
-            let hash = component.read::<u32>(at + 8)?;
-            let names = at.checked_add(component.read::<u32>(at + 12)? as usize)?;
+            let head = component.view::<u16>(at, 10)?;
+            let (flags, index) = (head.get(1)?, head.get(2)?);
+            let words = component.view::<u32>(at, 5)?;
+            let hash = words.get(2)?;
+            let names = further(at, words.get(3)?)?;
             // The base definition names the file, not a version: the loader skips it too.
             if flags & BASE == 0 {
                 let name = component.read::<u32>(names)?;
                 self.versions.push(Version { index, hidden: false, hash, name });
             }
-            at = at.checked_add(component.read::<u32>(at + 16)? as usize)?;
+            at = further(at, words.get(4)?)?;
         }
         Some(())
     }
 
     fn read_needed(&mut self, component: &Component, mut at: usize, count: usize) -> Option<()> {
         for _ in 0..count.min(MOST_VERSIONS) {
-            let names = component.read::<u16>(at + 2)?;
-            let mut name_at = at.checked_add(component.read::<u32>(at + 8)? as usize)?;
+            let names = component.view::<u16>(at, 2)?.get(1)?;
+            let words = component.view::<u32>(at, 4)?;
+            let mut name_at = further(at, words.get(2)?)?;
             for _ in 0..names {
-                let other = component.read::<u16>(name_at + 6)?;
+                let name = component.view::<u32>(name_at, 4)?;
+                let other = component.view::<u16>(name_at, 4)?.get(3)?;
                 self.versions.push(Version {
                     index: other & VERSION_MASK,
                     hidden: other & VERSION_HIDDEN != 0,
-                    hash: component.read::<u32>(name_at)?,
-                    name: component.read::<u32>(name_at + 8)?,
+                    hash: name.get(0)?,
+                    name: name.get(2)?,
                 });
-                name_at = name_at.checked_add(component.read::<u32>(name_at + 12)? as usize)?;
+                match further(name_at, name.get(3)?) {
+                    Some(next) if self.versions.len() < MOST_VERSIONS => name_at = next,
+                    _ => break,
+                }
             }
-            at = at.checked_add(component.read::<u32>(at + 12)? as usize)?;
+            at = further(at, words.get(3)?)?;
         }
         Some(())
     }
 
     fn read_sysv_hash(&mut self, component: &Component, at: usize) -> Option<()> {
-        let buckets = component.read::<u32>(at)? as usize;
-        let chains = component.read::<u32>(at + 4)? as usize;
+        let head = component.view::<u32>(at, 2)?;
+        let (buckets, chains) = (head.get(0)? as usize, head.get(1)? as usize);
         let first = at.checked_add(8)?;
         self.sysv_buckets = component.view(first, buckets)?;
         self.sysv_chains = component.view(first.checked_add(buckets * 4)?, chains)?;

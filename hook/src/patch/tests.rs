@@ -11,7 +11,7 @@ use super::filter::Filter;
 use super::page::{self, Store};
 use super::scope::{closure, resolve};
 use super::slots::{self, Found, Outcome, Rules, Slot};
-use super::symbols::Wanted;
+use super::symbols::{Tables, Wanted};
 
 const SOURCE: &str = r#"
 extern int getppid(void);
@@ -200,4 +200,83 @@ fn every_slot_the_loader_bound_at_start_is_bound_alike_by_our_lookup() {
         }
     }
     assert!(compared > 20, "only {compared} slots to compare");
+}
+
+/// The next number of a xorshift sequence.
+fn next(state: &mut u64) -> usize {
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    *state as usize
+}
+
+#[test]
+fn damaged_objects_are_read_without_a_fault() {
+    let (path, _) = open("damaged", &["-Wl,-z,lazy"]);
+    let all = loaded();
+    let original = all
+        .iter()
+        .find(|component| path.as_os_str().as_encoded_bytes() == component.path)
+        .expect("it is loaded");
+    let bytes: Vec<u64> = (original.low..original.high)
+        .step_by(8)
+        .map(|at| original.read::<u64>(at).unwrap_or(0))
+        .collect();
+    let mut state = 0x9e37_79b9_7f4a_7c15;
+    let mut readable = 0;
+    for _ in 0..2000 {
+        let mut image = bytes.clone();
+        let low = image.as_ptr() as usize;
+        let damage = 1 + next(&mut state) % 24;
+        let tables = image.len().min(0x1000 / 8);
+        let dynamic = (original.dynamic - original.low) / 8;
+        for word in image.iter_mut().skip(dynamic).take(64) {
+            // The loader has turned the section's offsets into addresses of the original.
+            if (original.low..original.high).contains(&(*word as usize)) {
+                *word = (*word as usize - original.low + low) as u64;
+            }
+        }
+        for _ in 0..damage {
+            // Headers and tables stand at the beginning, the dynamic section near the end.
+            let at = match next(&mut state) % 2 {
+                0 => next(&mut state) % tables,
+                _ => (dynamic + next(&mut state) % 48).min(image.len() - 1),
+            };
+            let bit = 1u64 << (next(&mut state) % 64);
+            image[at] =
+                if next(&mut state) % 4 == 0 { next(&mut state) as u64 } else { image[at] ^ bit };
+        }
+        let moved = |address: usize| address - original.low + low;
+        let mut component = Component {
+            id: 1,
+            flags: 0,
+            path: original.path.clone(),
+            build_id: Vec::new(),
+            base: low,
+            low,
+            high: low + image.len() * 8,
+            segments: original.segments.clone(),
+            relro: None,
+            dynamic: moved(original.dynamic),
+            tables: Tables::default(),
+            soname: Vec::new(),
+            needed: Vec::new(),
+        };
+        for segment in &mut component.segments {
+            segment.low = moved(segment.low);
+            segment.high = moved(segment.high).min(component.high);
+        }
+        component.tables = Tables::read(&component);
+        let _ = (component.tables.soname().len(), component.tables.needed());
+        for slot in slots::collect(&component) {
+            let Some(symbol) = component.tables.symbol(slot.symbol as usize) else { continue };
+            let Some(name) = component.tables.name(&symbol) else { continue };
+            let version = component.tables.version(slot.symbol as usize);
+            let _ = component.tables.find(&Wanted::new(name, version));
+            readable += 1;
+        }
+        let _ = component.tables.find(&Wanted::new(b"own", None));
+        let _ = component.tables.is_canonical_plt(low, low);
+    }
+    assert!(readable > 1000, "the damage leaves something to read: {readable}");
 }
