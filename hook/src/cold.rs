@@ -35,6 +35,8 @@ pub struct Beginning {
     pub start: u64,
     /// The user's function behind a wrapper, or 0.
     pub inner: u64,
+    /// As in `ThreadRecord::start_pointer`.
+    pub pointer: u64,
     /// Return address of the creating call, or 0.
     pub creator_site: u64,
     /// Record index of the creator plus 1; 0 = unknown.
@@ -107,6 +109,7 @@ fn fill_record(record: &mut perfvisor_format::ThreadRecord, beginning: &Beginnin
     }
     record.start_routine = beginning.start;
     record.start_inner = beginning.inner;
+    record.start_pointer = beginning.pointer;
     record.creator_site = beginning.creator_site;
     record.creator = beginning.creator.wrapping_sub(1);
     record.origin = beginning.origin;

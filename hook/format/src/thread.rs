@@ -87,7 +87,10 @@ pub struct ThreadRecord {
     pub stack_high: u64,
     /// CPU time (user + system), ns, when the thread began to be watched.
     pub cpu_before_ns: u64,
+    /// A code address found where a C++ `std::thread` keeps a plain function pointer; it holds only
+    /// if the callable's type, told by the name of `start_inner`, is one. 0 = none.
+    pub start_pointer: u64,
     /// Zero.
-    pub reserved: [u64; 10],
+    pub reserved: [u64; 9],
 }
 plain!(ThreadRecord, 256);

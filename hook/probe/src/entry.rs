@@ -168,7 +168,8 @@ unsafe fn timed(
         (*entry).reserved[0] = u64::from(calls);
         let mut index = 0;
         while index < 6 {
-            (*entry).args[index] = (*frame).args[index];
+            // One by one: the trampoline stored eight bytes each, and a wider load would wait.
+            (*entry).args[index] = (&raw const (*frame).args[index]).read_volatile();
             index += 1;
         }
         (*entry).object = 0;

@@ -77,7 +77,8 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
         let last = (*state).last_tsc;
         (*state).last_tsc = end;
         let window = if last == 0 { duration } else { start.saturating_sub(last) + duration };
-        pace::learn(state, duration, window, if last == 0 { 0 } else { calls });
+        let exact = (*thread).max_gap == 1;
+        pace::learn(state, duration, window, if last == 0 { 0 } else { calls }, exact);
         shadow::pop(thread, entry);
     }
 }

@@ -57,11 +57,12 @@ pub unsafe fn draw(thread: *mut Thread, state: *const SiteState) -> u32 {
 }
 
 /// Learns from a timed call: its duration and the window (cycles, calls) since the last timed one.
+/// `exact` says that every call is timed anyway.
 ///
 /// # Safety
 /// As for [`adapt`].
 #[inline(always)]
-pub unsafe fn learn(state: *mut SiteState, duration: u64, window: u64, calls: u32) {
+pub unsafe fn learn(state: *mut SiteState, duration: u64, window: u64, calls: u32, exact: bool) {
     // SAFETY: live by contract.
     unsafe {
         (*state).since_change = (*state).since_change.saturating_add(1);
@@ -78,7 +79,8 @@ pub unsafe fn learn(state: *mut SiteState, duration: u64, window: u64, calls: u3
             (*state).gap = ((*state).gap / 4).max(1);
             (*state).since_change = 0;
         }
-        if calls == 0 {
+        // With every call timed (exact) there is nothing to pace and nothing unseen.
+        if calls == 0 || (*state).gap == 1 && calls == 1 && exact {
             return;
         }
         let per_call = window as f32 / calls as f32;

@@ -117,15 +117,22 @@ pub struct Local {
 }
 
 unsafe extern "C" {
-    fn perfvisor_tls_address() -> *mut Local;
     static mut perfvisor_idle_table: [u64; MAX_SITES];
 }
 
 /// The calling thread's two words.
 #[inline(always)]
 pub fn local() -> *mut Local {
-    // SAFETY: the function reads fs and a constant.
-    unsafe { perfvisor_tls_address() }
+    let address: *mut Local;
+    // SAFETY: initial-exec access to the trampoline's own thread-local symbol; fs:0 is the thread
+    // pointer on x86-64 Linux.
+    unsafe {
+        core::arch::asm!(
+            "mov {0}, qword ptr [rip + perfvisor_tls@GOTTPOFF]",
+            "add {0}, qword ptr fs:[0]",
+            out(reg) address, options(nostack, readonly));
+    }
+    address
 }
 
 /// The table that all threads use before they have their own: its words never leave the negative.

@@ -3,7 +3,7 @@
 //! Each wrapper keeps it at a known place behind the argument it gives to pthread_create:
 //! - libstdc++ `std::thread`: argument → object with a vtable; its third entry is `_M_run`, whose
 //!   name holds the callable's type; where the callable is a plain function pointer, that pointer is
-//!   the last code address in the object.
+//!   the first code address in the object. The analyzer decides by the name.
 //! - GLib: `GRealThread` begins with the function. libgomp: `gomp_thread_start_data` likewise.
 //!   CPython: `struct { func, arg }` likewise, one function for all of its threads.
 //! - Rust `std::thread`: the argument leads to a `Box<dyn FnOnce()>`: two words, data and vtable
@@ -17,21 +17,37 @@ use crate::patch::got;
 /// Words of the argument's object that are looked at.
 const WORDS: usize = 12;
 
-/// Address of the user's function, or 0 when there is none to be told.
-pub fn inner(start: usize, arg: usize) -> usize {
+/// What was found behind a start routine.
+#[derive(Clone, Copy, Default)]
+pub struct Inner {
+    /// The user's function (or the one whose name tells it), or 0.
+    pub function: usize,
+    /// `std::thread` only: a code address where a plain function pointer would stand. The object's
+    /// size is not known here, so it may be a leftover behind a smaller object.
+    pub pointer: usize,
+}
+
+impl Inner {
+    fn of(function: usize) -> Self {
+        Self { function, pointer: 0 }
+    }
+}
+
+/// The user's function behind `start`, called with `arg`.
+pub fn inner(start: usize, arg: usize) -> Inner {
     if arg < 4096 || arg % 8 != 0 {
-        return 0;
+        return Inner::default();
     }
     let name = got::component_name_at(start);
     let is = |prefix: &str| name.as_deref().is_some_and(|n| n.starts_with(prefix.as_bytes()));
-    let Some(words) = read_words(arg) else { return 0 };
+    let Some(words) = read_words(arg) else { return Inner::default() };
     if is("libstdc++") || is("libc++") {
         return standard_thread(&words);
     }
     if is("libglib-2.0") || is("libgomp") || is("libomp") || is("libpython") {
-        return code(words[0]);
+        return Inner::of(code(words[0]));
     }
-    rust_closure(&words)
+    Inner::of(rust_closure(&words))
 }
 
 fn code(address: usize) -> usize {
@@ -42,15 +58,11 @@ fn code(address: usize) -> usize {
     }
 }
 
-/// `std::thread::_State_impl`: vtable, then the callable and its arguments, last first.
-fn standard_thread(words: &[usize; WORDS]) -> usize {
-    if let Some(&function) = words[1..].iter().rev().find(|&&word| got::is_code(word)) {
-        return function;
-    }
-    match got::read_word(words[0].wrapping_add(16)) {
-        Some(run) => code(run),
-        None => 0,
-    }
+/// `std::thread::_State_impl`: vtable, then the callable's arguments, last first, and the callable.
+fn standard_thread(words: &[usize; WORDS]) -> Inner {
+    let pointer = words[1..].iter().find(|&&word| got::is_code(word)).copied().unwrap_or(0);
+    let function = got::read_word(words[0].wrapping_add(16)).map_or(0, code);
+    Inner { function, pointer }
 }
 
 /// A pair (data, vtable) among the first words, told by the shape of the vtable.

@@ -94,7 +94,9 @@ pub unsafe extern "C" fn perfvisor_thread_prepare(
     let mut beginning = Beginning { start: start as u64, ..Beginning::default() };
     // SAFETY: the creating thread's own state; attributes are the host's.
     unsafe {
-        beginning.inner = start_routine::inner(start, arg) as u64;
+        let inner = start_routine::inner(start, arg);
+        beginning.inner = inner.function as u64;
+        beginning.pointer = inner.pointer as u64;
         let thread = (*local()).thread;
         if !thread.is_null() {
             beginning.creator = (*thread).index + 1;

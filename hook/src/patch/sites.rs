@@ -81,7 +81,10 @@ const RANGES: [(usize, usize); 5] = [
 
 fn sites() -> &'static mut Sites {
     // SAFETY: only reached under the scan lock.
-    unsafe { (*(&raw mut SITES)).get_or_insert_with(Sites::default) }
+    unsafe {
+        let sites: *mut Option<Sites> = &raw mut SITES;
+        (*sites).get_or_insert_with(Sites::default)
+    }
 }
 
 /// Which range of stubs an API needs. With `--exact` or events every call is timed, so no stub may
@@ -222,9 +225,4 @@ fn id_of_stub(address: usize) -> Option<usize> {
 /// Whether `address` is one of our stubs.
 pub fn is_stub(address: usize) -> bool {
     id_of_stub(address).is_some()
-}
-
-/// What a stub leads to without us.
-pub fn target_of_stub(address: usize) -> Option<usize> {
-    sites().rows.get(&(id_of_stub(address)? as u32)).map(|row| row.target)
 }

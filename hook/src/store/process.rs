@@ -390,15 +390,3 @@ pub fn end(kind: EndKind, status: u32) {
 pub fn timeval_ns(time: libc::timeval) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000
 }
-
-/// Shortens `process.pv` to what it holds.
-pub fn shorten() {
-    let (Some(path), Some(header)) = (path("process.pv"), header()) else { return };
-    let bytes = (header.committed as usize).next_multiple_of(file::PAGE);
-    if let Some(p) = process() {
-        p.mapping.bytes = p.mapping.bytes.min(bytes);
-        p.ready = p.ready.min(bytes);
-    }
-    // SAFETY: a C string; what is cut was never written and will not be (mapping.bytes above).
-    unsafe { libc::truncate(path.as_ptr(), bytes as i64) };
-}

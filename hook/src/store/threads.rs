@@ -5,8 +5,8 @@ use super::process::{self, timeval_ns, Stamp};
 use perfvisor_format::{FileHeader, FileKind, ThreadRecord, ThreadState, THREAD_HEADER_BYTES};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-/// Most records (256 bytes each): four million threads, 1 GiB of address space, sparse.
-const MOST: usize = 4 << 20;
+/// Most records (256 bytes each): a million threads, 256 MiB of address space, sparse.
+const MOST: usize = 1 << 20;
 /// Records are populated ahead in steps of this many bytes.
 const STEP: usize = 16 << 10;
 
@@ -16,7 +16,10 @@ static COUNT: AtomicU32 = AtomicU32::new(0);
 
 fn file() -> &'static mut Option<(Mapping, usize)> {
     // SAFETY: only reached under the cold lock.
-    unsafe { &mut *(&raw mut FILE) }
+    unsafe {
+        let file: *mut Option<(Mapping, usize)> = &raw mut FILE;
+        &mut *file
+    }
 }
 
 /// Begins `threads.pv`.
