@@ -308,16 +308,4 @@ perfvisor_cold:
         .cfi_endproc
         .size   perfvisor_cold, .-perfvisor_cold
 
-// void *perfvisor_tls_address(void)
-        .hidden perfvisor_tls_address
-        .globl  perfvisor_tls_address
-        .type   perfvisor_tls_address,@function
-perfvisor_tls_address:
-        .cfi_startproc
-        mov     perfvisor_tls@gottpoff(%rip), %rax
-        add     %fs:0, %rax
-        ret
-        .cfi_endproc
-        .size   perfvisor_tls_address, .-perfvisor_tls_address
-
         .section .note.GNU-stack,"",@progbits
