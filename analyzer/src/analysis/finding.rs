@@ -46,6 +46,13 @@ pub struct Evidence {
     pub unit: String,
 }
 
+impl Evidence {
+    /// A number with its name and unit.
+    pub fn new(name: impl Into<String>, value: f64, unit: impl Into<String>) -> Self {
+        Self { name: name.into(), value, unit: unit.into() }
+    }
+}
+
 /// Where in the profile a finding lies; all that applies is set.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Place {

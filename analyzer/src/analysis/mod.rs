@@ -4,12 +4,25 @@
 //! findings in the same order.
 
 mod finding;
+mod imbalance;
+mod locks;
+mod recording;
+#[cfg(test)]
+mod samples;
+mod tail;
+mod words;
 
 pub use finding::{Evidence, Finding, FindingKind, Grade, Place};
 
 use crate::model::Profile;
 
 /// All findings of a profile, most important first.
-pub fn findings(_profile: &Profile) -> Vec<Finding> {
-    Vec::new()
+pub fn findings(profile: &Profile) -> Vec<Finding> {
+    let mut findings = recording::find(profile);
+    findings.extend(imbalance::find(profile));
+    findings.extend(locks::find(profile));
+    findings.extend(tail::find(profile));
+    // Stable: findings of equal weight stay in the order of the analyses.
+    findings.sort_by(|a, b| a.grade.cmp(&b.grade).then(b.weight_ns.total_cmp(&a.weight_ns)));
+    findings
 }

@@ -129,7 +129,14 @@ impl Cast {
             };
             (self.group(key, MAIN), MAIN.to_owned())
         } else {
-            self.routine(image, routine, image_name, naming)
+            let found = self.routine(image, routine, image_name, naming);
+            // A callable that is a plain function pointer is named by its type only; the pointer
+            // that the hook found beside it names the function.
+            if record.start_pointer != 0 && found.1.starts_with("std::thread::_State_impl<") {
+                self.routine(image, record.start_pointer, image_name, naming)
+            } else {
+                found
+            }
         };
         let outer_routine = match record.start_routine {
             0 => String::new(),

@@ -1,0 +1,251 @@
+//! What is wrong with the recording itself: losses, damage, thin or empty recordings.
+
+use super::words;
+use super::{Evidence, Finding, FindingKind, Grade, Place};
+use crate::model::{ImageEnd, ImageId, Profile};
+
+/// Damaged places that are spelled out.
+const DAMAGES_SHOWN: usize = 3;
+/// A run that calls less than this is called thin.
+const THIN_CALLS: u64 = 100;
+/// Share of slots left alone from which coverage is a finding.
+const MUCH_SKIPPED: f64 = 0.2;
+
+/// All findings about the recording.
+pub fn find(profile: &Profile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    findings.extend(lost(profile));
+    findings.extend(damaged(profile));
+    findings.extend(cut_short(profile));
+    findings.extend(thin(profile));
+    findings.extend(coverage(profile));
+    findings
+}
+
+fn finding(kind: FindingKind, grade: Grade, title: String, text: String) -> Finding {
+    Finding {
+        grade,
+        kind,
+        title,
+        text,
+        evidence: Vec::new(),
+        place: Place::default(),
+        weight_ns: 0.0,
+    }
+}
+
+fn lost(profile: &Profile) -> Option<Finding> {
+    let losses = &profile.losses;
+    let rows = [
+        ("calls", losses.lost_calls, "made while nothing could keep them: counts are too low"),
+        ("threads", losses.lost_threads, "not recorded"),
+        ("records", losses.lost_records, "of components, sites or messages not written"),
+        ("cells", losses.lost_cells, "timed calls without a cell: counted, their times missing"),
+        ("slow calls", losses.lost_slow_calls, "not kept whole: their times are in the sums"),
+        ("waits", losses.lost_waits, "not attributed to their object: their times are in the sums"),
+        ("events", losses.lost_events, "not kept"),
+        (
+            "folds",
+            losses.folds_in_progress,
+            "cut short: times of these threads may be half counted",
+        ),
+    ];
+    let rows: Vec<_> = rows.into_iter().filter(|(_, n, _)| *n != 0).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let text: Vec<String> = rows.iter().map(|(name, n, why)| format!("{n} {name} {why}")).collect();
+    // What is missing from the exemplars alone does not touch counts and sums.
+    let harmless = rows.iter().all(|(name, _, _)| ["slow calls", "waits", "events"].contains(name));
+    let grade = if harmless { Grade::Note } else { Grade::Recording };
+    let names: Vec<&str> = rows.iter().map(|(name, _, _)| *name).collect();
+    let title = format!("lost: {}", names.join(", "));
+    let mut found = finding(FindingKind::Loss, grade, title, text.join("; ") + ".");
+    found.evidence =
+        rows.iter().map(|(name, n, _)| Evidence::new(*name, *n as f64, "records")).collect();
+    Some(found)
+}
+
+fn damaged(profile: &Profile) -> Option<Finding> {
+    let losses = &profile.losses;
+    let all: Vec<String> = losses
+        .unreadable_images
+        .iter()
+        .chain(&losses.damages)
+        .map(std::string::ToString::to_string)
+        .collect();
+    if all.is_empty() {
+        return None;
+    }
+    let mut text = all.iter().take(DAMAGES_SHOWN).cloned().collect::<Vec<_>>().join("; ");
+    if all.len() > DAMAGES_SHOWN {
+        text += &format!("; and {} more", all.len() - DAMAGES_SHOWN);
+    }
+    text += ". What lies in these places is missing from all figures.";
+    let places = words::count(all.len() as u64, "damaged place");
+    let title = match losses.unreadable_images.len() as u64 {
+        0 => format!("the trace has {places}"),
+        n => format!("the trace has {places}; {} unreadable", words::count(n, "process image")),
+    };
+    let mut found = finding(FindingKind::Loss, Grade::Recording, title, text);
+    found.evidence = vec![Evidence::new("damaged places", all.len() as f64, "places")];
+    Some(found)
+}
+
+fn cut_short(profile: &Profile) -> Option<Finding> {
+    let cut: Vec<usize> = (0..profile.images.len())
+        .filter(|&at| profile.images[at].end == ImageEnd::KilledOrRunning)
+        .collect();
+    let first = *cut.first()?;
+    let image = &profile.images[first];
+    let title = match cut.len() {
+        1 => format!("{} (pid {}) did not end by itself", image.name, image.pid),
+        n => format!("{n} process images did not end by themselves"),
+    };
+    let text =
+        "Killed by a signal, or still running: all committed calls are here; the CPU time of \
+                its live threads is unknown and calls still open have no time."
+            .to_owned();
+    let mut found = finding(FindingKind::Loss, Grade::Note, title, text);
+    found.place.image = Some(ImageId(first as u32));
+    found.evidence = vec![Evidence::new("images", cut.len() as f64, "images")];
+    Some(found)
+}
+
+/// Why so little was recorded, most certain reason first.
+fn thin(profile: &Profile) -> Option<Finding> {
+    let coverage = &profile.coverage;
+    if coverage.calls >= THIN_CALLS {
+        return None;
+    }
+    let filtered: u64 =
+        coverage.skips.iter().filter(|s| s.reason == "filtered").map(|s| s.slots).sum();
+    let own: u64 =
+        coverage.skips.iter().filter(|s| s.reason == "call to itself").map(|s| s.slots).sum();
+    let killed = profile.images.iter().all(|i| i.end == ImageEnd::KilledOrRunning);
+    let only = |component: &crate::model::Component| component.hook || component.loader;
+    let alone = profile.components.iter().filter(|c| !only(c)).count() <= 1;
+    let reason = if coverage.slots_found == 0 && alone {
+        "No component but the executable was seen: a static program calls no library, so there is \
+         nothing to hook."
+            .to_owned()
+    } else if filtered != 0 && coverage.slots_patched == 0 {
+        format!("The include and exclude filters left nothing: {filtered} slots are filtered.")
+    } else if coverage.slots_patched == 0 && own != 0 {
+        format!("No slot leads to another component; {own} lead to their own (see --self-calls).")
+    } else if coverage.slots_patched == 0 {
+        "No slot was patched: nothing crosses from one component to another, or no page could be \
+         written (see the skipped slots)."
+            .to_owned()
+    } else if killed {
+        "The program was killed (or replaced) right after it began.".to_owned()
+    } else if filtered != 0 {
+        format!("The program called almost nothing that the filters let through ({filtered} slots are filtered).")
+    } else {
+        format!(
+            "The program ran for {} and hardly called any library: it is short, or it computes in \
+             its own code.",
+            words::time(profile.run.wall_ns as f64)
+        )
+    };
+    let title = match coverage.calls {
+        0 => "nothing was recorded".to_owned(),
+        calls => format!("only {} recorded", words::count(calls, "call")),
+    };
+    let mut found = finding(FindingKind::ThinRecording, Grade::Recording, title, reason);
+    found.evidence = vec![
+        Evidence::new("calls", coverage.calls as f64, "calls"),
+        Evidence::new("slots patched", coverage.slots_patched as f64, "slots"),
+        Evidence::new("slots found", coverage.slots_found as f64, "slots"),
+    ];
+    Some(found)
+}
+
+fn coverage(profile: &Profile) -> Option<Finding> {
+    let coverage = &profile.coverage;
+    let missing = coverage.slots_found.saturating_sub(coverage.slots_patched);
+    let share = missing as f64 / coverage.slots_found.max(1) as f64;
+    if share < MUCH_SKIPPED || coverage.calls < THIN_CALLS {
+        return None;
+    }
+    let reasons: Vec<String> = coverage
+        .skips
+        .iter()
+        .take(DAMAGES_SHOWN)
+        .map(|skip| {
+            let component = profile.components.get(skip.component.index());
+            let name = component.map_or("unknown", |component| component.name.as_str());
+            format!("{} of {name}: {}", skip.slots, skip.reason)
+        })
+        .collect();
+    let title =
+        format!("{missing} of {} slots to other components are not hooked", coverage.slots_found);
+    let text = match reasons.is_empty() {
+        true => "No reason is recorded.".to_owned(),
+        false => format!("Most of them: {}.", reasons.join("; ")),
+    };
+    let mut found = finding(FindingKind::Coverage, Grade::Note, title, text);
+    found.evidence = vec![Evidence::new("share not hooked", share, "ratio")];
+    Some(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::analysis::samples;
+    use crate::model::{Damage, SkipRow};
+
+    fn whole() -> Profile {
+        let mut profile = samples::four_workers([1.0; 4]);
+        profile.images[0].end = ImageEnd::Exit;
+        profile
+    }
+
+    #[test]
+    fn a_whole_recording_has_nothing_to_say() {
+        assert_eq!(find(&whole()), []);
+    }
+
+    #[test]
+    fn losses_are_graded_by_what_they_touch() {
+        let mut profile = whole();
+        profile.losses.lost_slow_calls = 3;
+        assert_eq!(find(&profile)[0].grade, Grade::Note);
+        profile.losses.lost_calls = 1;
+        let found = find(&profile);
+        assert_eq!(found[0].grade, Grade::Recording);
+        assert!(found[0].text.contains("1 calls"), "{}", found[0].text);
+    }
+
+    #[test]
+    fn damage_says_where() {
+        let mut profile = whole();
+        profile.losses.damages.push(Damage {
+            file: "p1.0/t0.pv".into(),
+            offset_bytes: 64,
+            expected: "a".into(),
+            found: "b".into(),
+        });
+        assert!(find(&profile)[0].text.starts_with("p1.0/t0.pv: offset 64: expected a, found b"));
+    }
+
+    #[test]
+    fn an_empty_recording_gives_its_reason() {
+        let mut profile = whole();
+        profile.coverage.calls = 0;
+        assert!(find(&profile)[0].text.contains("hardly called"));
+        profile.images[0].end = ImageEnd::KilledOrRunning;
+        assert!(find(&profile)[1].text.contains("killed"));
+        profile.coverage.slots_patched = 0;
+        profile.coverage.skips.push(SkipRow {
+            component: Default::default(),
+            reason: "filtered".into(),
+            slots: 9,
+            examples: Vec::new(),
+        });
+        assert!(find(&profile)[1].text.contains("9 slots are filtered"));
+        profile.coverage.skips.clear();
+        profile.coverage.slots_found = 0;
+        assert!(find(&profile)[1].text.contains("static"));
+    }
+}

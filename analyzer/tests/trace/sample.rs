@@ -1,0 +1,147 @@
+//! The traces that tests read: small, and with every kind of content.
+
+use crate::writer::{ImageWriter, SegmentWriter};
+use perfvisor_format::{SkipReason, ThreadState, WaitKind};
+
+/// Files of a trace, named relative to its directory.
+pub type Files = Vec<(String, Vec<u8>)>;
+
+pub const MUTEX: u64 = 0x10_0500;
+const COMPUTE: u32 = 0;
+const MALLOC: u32 = 1;
+const LOCK: u32 = 2;
+const JOIN: u32 = 3;
+
+fn image() -> ImageWriter {
+    let mut image = ImageWriter::new(100);
+    image.component(0, 1, 0x10_0000, "/gone/app");
+    image.component(1, 0, 0x20_0000, "/gone/libwork.so");
+    image.component(2, 8, 0x30_0000, "/gone/libc.so.6");
+    image.site(COMPUTE, 0, 1, WaitKind::None, "_ZN4work7computeEi");
+    image.site(MALLOC, 1, 2, WaitKind::None, "malloc");
+    image.site(LOCK, 0, 2, WaitKind::Mutex, "pthread_mutex_lock");
+    image.site(JOIN, 0, 2, WaitKind::Join, "pthread_join");
+    image.skip(0, SkipReason::DataUse, "stdout");
+    image.message(7_000, "a message");
+    image
+}
+
+/// A worker: 10 computes of 1 ms that each call malloc, timed in 2 of 100 calls (50 ns each);
+/// 1000 locks of which 4 waited 25 ms each for thread 101.
+fn worker(slow: bool) -> SegmentWriter {
+    let mut s = SegmentWriter::default();
+    s.count(COMPUTE, 10, 3, 0);
+    s.count(MALLOC, 100, 20, 2_000);
+    s.count(LOCK, 1_000, 1, 0);
+    let compute = s.cell(None, COMPUTE);
+    let malloc = s.cell(Some(compute), MALLOC);
+    let lock = s.cell(None, LOCK);
+    s.timed(compute, 1, &[1_000_000; 10], 500, 0);
+    s.timed(malloc, 50, &[50, 50], 0, 0);
+    s.timed(lock, 1, &[25_000_000; 4], 0, 25_000_000);
+    s.timed(lock, 90, &[15; 11], 0, 0);
+    s.wait(LOCK, WaitKind::Mutex, MUTEX, 101, 4, 100_000_000);
+    if slow {
+        s.slow(lock, 300_000_000, 25_000_000, |call| {
+            call.args[0] = MUTEX;
+            call.object = MUTEX;
+            call.wait = 50_000_000;
+            call.holder_tid = 101;
+            call.wait_kind = WaitKind::Mutex as u16;
+            call.wait_site = LOCK;
+            call.return_address = 0x10_0777;
+        });
+    }
+    s
+}
+
+fn named(name: &str) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    bytes[..name.len()].copy_from_slice(name.as_bytes());
+    bytes
+}
+
+/// main, three workers (one twice as long), one folded worker, calls counted late.
+pub fn workers() -> Files {
+    let mut image = image();
+    image.thread(ThreadState::Live, 0, 0, |r| r.name = named("app"));
+    for (to_ns, name) in [(400_000_000, "w1"), (400_000_000, "w2"), (800_000_000, "w3")] {
+        image.thread(ThreadState::Ended, 100_000_000, to_ns, |r| {
+            r.start_routine = 0x10_2000;
+            r.creator_site = 0x10_1234;
+            r.name = named(name);
+        });
+    }
+    image.thread(ThreadState::Folded, 100_000_000, 500_000_000, |r| {
+        r.start_routine = 0x10_2000;
+        r.segment = u32::MAX;
+        r.group = 0;
+        r.calls = 1_110;
+        r.wait_cycles = 200_000_000;
+    });
+    let mut main = SegmentWriter::default();
+    main.count(JOIN, 3, 0, 0);
+    let join = main.cell(None, JOIN);
+    main.timed(join, 1, &[300_000_000, 1_000, 400_000_000], 0, 0);
+    main.wait(JOIN, WaitKind::Join, 0x7000_0003, 0, 1, 400_000_000);
+    image.thread_segment(0, &main);
+    for thread in 1..=3 {
+        image.thread_segment(thread, &worker(thread == 2));
+    }
+    image.group_segment(0, &worker(true));
+    image.late(&[(MALLOC, 5)]);
+    image.files()
+}
+
+/// Killed while thread 2 was being folded: of its three sites the first is in the group already,
+/// the second half.
+pub fn folding() -> Files {
+    let mut image = image();
+    image.header.end_kind = 0;
+    image.header.end_tsc = 0;
+    image.header.end_monotonic_ns = 0;
+    image.thread(ThreadState::Live, 0, 0, |r| r.user_ns = u64::MAX);
+    image.thread(ThreadState::Folded, 100_000_000, 500_000_000, |r| {
+        r.start_routine = 0x10_2000;
+        r.segment = u32::MAX;
+        r.group = 0;
+    });
+    image.thread(ThreadState::Folding, 100_000_000, 600_000_000, |r| {
+        r.start_routine = 0x10_2000;
+        r.group = 0;
+    });
+    image.thread_segment(0, &SegmentWriter::default());
+    image.thread_segment(2, &worker(false));
+    let mut group = worker(false);
+    group.header.fold_thread = 3;
+    group.header.fold_site = 2;
+    group.header.fold_count_before = 100;
+    // The group's own counts: compute of both threads, malloc half added.
+    let mut changed = SegmentWriter::default();
+    changed.header = group.header;
+    changed.count(COMPUTE, 20, 0, 0);
+    changed.count(MALLOC, 177, 0, 0);
+    changed.count(LOCK, 1_000, 0, 0);
+    let compute = changed.cell(None, COMPUTE);
+    changed.timed(compute, 1, &[1_000_000; 20], 0, 0);
+    image.group_segment(0, &changed);
+    image.files()
+}
+
+/// Events of two chunks, written in reused order, one event longer than 2³² cycles.
+pub fn events() -> Files {
+    let mut image = image();
+    image.header.mode = 2;
+    image.thread(ThreadState::Live, 0, 0, |_| {});
+    let mut main = SegmentWriter::default();
+    main.count(MALLOC, 200, 0, 0);
+    let cell = main.cell(None, MALLOC);
+    main.timed(cell, 1, &[40; 200], 0, 0);
+    main.header.events = 200;
+    image.thread_segment(0, &main);
+    let first = (0..100u64).map(|n| (n * 1_000, 40, MALLOC, 2u8)).collect();
+    let mut second: Vec<_> = (100..199u64).map(|n| (n * 1_000, 40, MALLOC, 2u8)).collect();
+    second.push((300_000, 3_000_000_000, COMPUTE, 1));
+    image.events(0, &[(2, 6, second), (1, 0, first)]);
+    image.files()
+}
