@@ -10,8 +10,8 @@
 //! matches too: the mistake then costs a hook, never the program.
 
 use core::arch::x86_64::{
-    __m128i, _mm_add_epi32, _mm_cmplt_epi32, _mm_loadu_si128, _mm_movemask_epi8, _mm_or_si128,
-    _mm_set1_epi32,
+    __m128i, _mm_add_epi32, _mm_castsi128_ps, _mm_cmplt_epi32, _mm_loadu_si128, _mm_movemask_epi8,
+    _mm_movemask_ps, _mm_or_si128, _mm_set1_epi32,
 };
 
 /// How code uses a slot.
@@ -35,7 +35,7 @@ const TRAILING: [usize; 4] = [0, 1, 2, 4];
 /// Text between two looks at whether anything is left to find out, in bytes.
 const STRIDE: usize = 64 << 10;
 
-/// Adds to `uses` how `text`, mapped at `text_addr`, uses `slots` (sorted addresses).
+/// Adds to `uses` how `text`, mapped at `text_addr`, uses `slots` (sorted, 8-aligned addresses).
 ///
 /// A slot is settled once it is seen loaded; when all are, the rest of the text is not read.
 pub fn scan_slots(text: &[u8], text_addr: usize, slots: &[usize], uses: &mut [SlotUse]) {
@@ -71,24 +71,34 @@ fn scan_part(part: &[u8], address: usize, lowest: usize, span: usize, hit: &mut 
     // since adding MIN equals flipping its bit.
     let flipped = bias.wrapping_add(0x8000_0000);
     let bound = _mm_set1_epi32((limit.wrapping_add(1) ^ 0x8000_0000) as i32);
+    // What is added to the words at each shift; 16 more in every round.
+    let mut starts = [0u32, 1, 2, 3].map(|shift| lanes(flipped.wrapping_add(shift)));
+    let step = _mm_set1_epi32(16);
     while at + 19 <= part.len() {
-        let mut any = _mm_set1_epi32(0);
-        for shift in 0..4 {
+        let mut near = [step; 4];
+        for (shift, (near, start)) in near.iter_mut().zip(&mut starts).enumerate() {
             // SAFETY: at + shift + 16 <= at + 19 <= part.len(); the load needs no alignment.
             let words = unsafe { _mm_loadu_si128(part.as_ptr().add(at + shift).cast()) };
-            let start = flipped.wrapping_add((at + shift) as u32);
-            let sums = _mm_add_epi32(words, lanes(start));
-            any = _mm_or_si128(any, _mm_cmplt_epi32(sums, bound));
+            *near = _mm_cmplt_epi32(_mm_add_epi32(words, *start), bound);
+            *start = _mm_add_epi32(*start, step);
         }
-        if _mm_movemask_epi8(any) != 0 {
-            for offset in at..at + 16 {
-                near(part, offset, bias, limit, hit);
+        let [a, b, c, d] = near;
+        if _mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d))) != 0 {
+            for (shift, near) in near.into_iter().enumerate() {
+                let mut lanes = _mm_movemask_ps(_mm_castsi128_ps(near));
+                while lanes != 0 {
+                    hit(at + shift + 4 * lanes.trailing_zeros() as usize);
+                    lanes &= lanes - 1;
+                }
             }
         }
         at += 16;
     }
     while at + 4 <= part.len() {
-        near(part, at, bias, limit, hit);
+        let word = displacement(part, at).unwrap_or(0) as u32;
+        if word.wrapping_add(at as u32).wrapping_add(bias) <= limit {
+            hit(at);
+        }
         at += 1;
     }
 }
@@ -103,14 +113,6 @@ fn lanes(start: u32) -> __m128i {
     _mm_add_epi32(steps, _mm_set1_epi32(start as i32))
 }
 
-#[inline(always)]
-fn near(part: &[u8], at: usize, bias: u32, limit: u32, hit: &mut dyn FnMut(usize)) {
-    let Some(word) = displacement(part, at) else { return };
-    if (word as u32).wrapping_add(at as u32).wrapping_add(bias) <= limit {
-        hit(at);
-    }
-}
-
 fn displacement(text: &[u8], at: usize) -> Option<i32> {
     let bytes = text.get(at..at.checked_add(4)?)?;
     Some(i32::from_le_bytes(bytes.try_into().ok()?))
@@ -122,14 +124,17 @@ fn classify(text: &[u8], at: usize, text_addr: usize, slots: &[usize], uses: &mu
     let target = (text_addr + at + 4).wrapping_add_signed(distance as isize);
     let opcode = at.checked_sub(2).and_then(|from| text.get(from..at));
     let is_call = matches!(opcode, Some([0xff, 0x15 | 0x25]));
-    for trailing in TRAILING {
-        let Ok(index) = slots.binary_search(&target.wrapping_add(trailing)) else { continue };
-        let Some(slot) = uses.get_mut(index) else { continue };
-        if is_call && trailing == 0 {
-            slot.called = true;
-        } else {
-            slot.loaded = true;
-        }
+    // Slots are 8-aligned, so at most one length of immediate can make the target a slot.
+    let trailing = target.wrapping_neg() & 7;
+    if !TRAILING.contains(&trailing) {
+        return;
+    }
+    let Ok(index) = slots.binary_search(&target.wrapping_add(trailing)) else { return };
+    let Some(slot) = uses.get_mut(index) else { return };
+    if is_call && trailing == 0 {
+        slot.called = true;
+    } else {
+        slot.loaded = true;
     }
 }
 
@@ -244,7 +249,7 @@ mod tests {
         }
         let slots: Vec<usize> = oracle.keys().copied().collect();
         let near: Vec<usize> =
-            slots.iter().copied().filter(|slot| slot.abs_diff(TEXT) < 1 << 28).collect();
+            slots.iter().copied().filter(|s| s.abs_diff(TEXT) < 1 << 28 && s % 8 == 0).collect();
         let mut found = vec![SlotUse::default(); near.len()];
         scan_slots(text, TEXT, &near, &mut found);
         assert!(near.len() > 20, "only {} references", near.len());
