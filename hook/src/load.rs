@@ -194,4 +194,10 @@ pub fn finish(kind: EndKind, status: Option<u32>) {
         });
     }
     process::end(kind, status);
+    if kind != EndKind::Exec && !crate::interpose::restricted() {
+        // SAFETY: live threads' states stay mapped, and the lock is held.
+        crate::cold::for_each_live(|thread| unsafe { crate::store::segment::shorten(thread) });
+        threads::shorten();
+        process::shorten();
+    }
 }

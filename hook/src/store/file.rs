@@ -110,6 +110,12 @@ pub fn populate(base: *mut u8, offset: usize, bytes: usize) -> bool {
     }
 }
 
+/// Cuts a file to `bytes`. What is cut off was never populated and never will be.
+pub fn shorten(path: &CString, bytes: usize) {
+    // SAFETY: a C string; a failure leaves the file sparse and long.
+    unsafe { libc::truncate(path.as_ptr(), bytes as i64) };
+}
+
 /// Whether the trace's file system has room to spare, for kernels that cannot say page by page.
 fn has_room() -> bool {
     // SAFETY: statvfs fills the struct.

@@ -390,3 +390,10 @@ pub fn end(kind: EndKind, status: u32) {
 pub fn timeval_ns(time: libc::timeval) -> u64 {
     time.tv_sec as u64 * 1_000_000_000 + time.tv_usec as u64 * 1000
 }
+
+/// Cuts `process.pv` to its populated part: what destructors still add finds room there.
+pub fn shorten() {
+    let (Some(path), Some(p)) = (path("process.pv"), process()) else { return };
+    p.mapping.bytes = p.ready;
+    file::shorten(&path, p.ready);
+}

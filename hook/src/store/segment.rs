@@ -350,3 +350,22 @@ pub unsafe fn grow_map(thread: *mut Thread) -> bool {
     }
     true
 }
+
+/// Cuts the file of a live thread, at the end of the process, to what is populated and a little
+/// more, which is populated too: destructors still call.
+///
+/// # Safety
+/// `thread` is live, under the cold lock.
+pub unsafe fn shorten(thread: *mut Thread) {
+    // SAFETY: [arena_ready, end) is populated before the limit moves there.
+    unsafe {
+        let end = (*thread).arena_ready as usize + 4 * STEP;
+        let path = process::path(&format!("t{}.pv", (*thread).segment_number));
+        let (Some(path), true) = (path, end < (*thread).mapping_bytes as usize) else { return };
+        if file::populate((*thread).base, (*thread).arena_ready as usize, 4 * STEP) {
+            (*thread).arena_ready = end as u64;
+            (*thread).mapping_bytes = end as u64;
+            file::shorten(&path, end);
+        }
+    }
+}

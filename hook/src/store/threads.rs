@@ -185,3 +185,11 @@ pub fn set_name(record: &mut ThreadRecord, given: &[u8]) {
     }
     record.name = name;
 }
+
+/// Cuts `threads.pv` to its populated part.
+pub fn shorten() {
+    if let (Some(path), Some((mapping, ready))) = (process::path("threads.pv"), file().as_mut()) {
+        mapping.bytes = *ready;
+        file::shorten(&path, *ready);
+    }
+}
