@@ -20,6 +20,10 @@ pub fn find(profile: &Profile) -> Vec<Finding> {
         .iter()
         .enumerate()
         .filter(|(_, object)| LOCKS.contains(&object.kind.as_str()))
+        // A thread alone contends with nobody, whatever its lock's word said.
+        .filter(|(_, object)| {
+            profile.images.get(object.image.index()).is_none_or(|image| image.threads != 1)
+        })
         .filter(|(_, object)| object.wait_ns >= MINOR_SHARE * lifetime_ns.max(1.0))
         .take(MOST)
         .map(|(at, object)| finding(profile, WaitObjectId(at as u32), object, lifetime_ns))

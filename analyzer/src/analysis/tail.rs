@@ -5,7 +5,7 @@
 
 use super::words;
 use super::{Evidence, Finding, FindingKind, Grade, Place};
-use crate::model::{GroupId, Profile, SiteId, SlowCallId};
+use crate::model::{GroupId, Profile, SiteId, SlowCall, SlowCallId};
 use std::collections::BTreeMap;
 
 /// Findings shown at most.
@@ -17,6 +17,9 @@ const MINOR_SHARE: f64 = 0.002;
 const MAJOR_SHARE: f64 = 0.05;
 /// A blocking call that takes this many medians is no tail but the rule of its API.
 const LEAST_RATIO: f64 = 4.0;
+
+/// Waits that usually mean "nothing to do": long ones are no outliers of the work.
+const IDLE: [&str; 7] = ["poll", "sleep", "condition", "join", "process", "signal", "network"];
 
 #[derive(Default)]
 struct Tail {
@@ -48,6 +51,7 @@ fn finding(profile: &Profile, group: GroupId, path: &[SiteId], tail: &Tail) -> F
     let call = &profile.slow_calls[id.index()];
     let share = tail.excess_ns / (profile.run.wall_ns as f64).max(1.0);
     let grade = match share {
+        _ if idle(call) => Grade::Note,
         s if s >= MAJOR_SHARE => Grade::Major,
         s if s >= MINOR_SHARE => Grade::Minor,
         _ => Grade::Note,
@@ -101,6 +105,12 @@ fn finding(profile: &Profile, group: GroupId, path: &[SiteId], tail: &Tail) -> F
     }
 }
 
+/// Most of the call is a wait for something to do.
+fn idle(call: &SlowCall) -> bool {
+    let kind = call.wait_kind.as_deref().unwrap_or_default();
+    IDLE.contains(&kind) && call.wait_ns >= call.duration_ns / 2.0
+}
+
 /// What the exemplar waited for.
 fn waited(profile: &Profile, id: SlowCallId) -> String {
     let call = &profile.slow_calls[id.index()];
@@ -140,6 +150,13 @@ mod tests {
         assert_eq!(findings[0].place.slow_call, Some(SlowCallId(0)));
         assert!(findings[0].title.contains("2 calls of fsync"), "{}", findings[0].title);
         assert_eq!(findings[0].grade, Grade::Major);
+    }
+
+    #[test]
+    fn waiting_for_work_is_only_noted() {
+        let mut profile = samples::slow_calls(&[80e6], 1_000.0);
+        profile.slow_calls[0].wait_kind = Some("poll".into());
+        assert_eq!(find(&profile)[0].grade, Grade::Note);
     }
 
     #[test]

@@ -108,13 +108,14 @@ fn stamps(image: &ImageData) -> Vec<Stamp> {
     stamps
 }
 
-/// File name of an image's executable.
+/// What an image is called: the file name it was started as, else that of its executable.
 fn image_name(image: &ImageData) -> String {
-    let path = setting(image, "exe").or_else(|| setting(image, "argv0")).unwrap_or_default();
-    match path.rsplit('/').next() {
-        Some(name) if !name.is_empty() => name.to_owned(),
-        _ => image.folder.name.clone(),
-    }
+    // A login shell's name begins with a dash.
+    let started = setting(image, "argv0").unwrap_or_default();
+    let path = setting(image, "exe").unwrap_or_default();
+    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
+    let names = [last(started.trim_start_matches('-')), last(&path), image.folder.name.clone()];
+    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// A segment to be read.

@@ -15,6 +15,7 @@ mod gather;
 mod histogram;
 mod ids;
 mod order;
+mod outliers;
 mod profile;
 mod program;
 mod segments;

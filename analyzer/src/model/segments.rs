@@ -1,13 +1,14 @@
 //! Folds one segment into [`Sums`].
 
 use super::clock::Clock;
-use super::estimate::{estimate, EstimateSum, SegmentSite, SiteEstimate};
+use super::estimate::{estimate, EstimateSum, Removed, SegmentSite, SiteEstimate};
 use super::ids::{GroupId, ImageId, ThreadId};
+use super::outliers::{outliers, spread_below, visible_from};
 use super::sums::{ObjectSums, SlowSums, Sums, ThreadSums, WaitSum};
 use super::tables::{ImageMap, LocalSite};
 use crate::read::Segment;
 use perfvisor_format::{ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED, SITE_FLAG_BLOCKING};
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 /// Sites listed per thread.
 const TOP_SITES: usize = 16;
@@ -153,6 +154,11 @@ impl<'a> View<'a> {
     /// Sums the cells per site and estimates each site.
     fn sum_sites(&mut self, fold: &FoldView) {
         let states = &self.segment.states;
+        if states.len() < fold.skip_states {
+            // Which sites are in the group already stood in the missing states: none twice.
+            self.cells.iter_mut().for_each(|view| view.usable = false);
+            return;
+        }
         let folded: HashSet<u32> =
             states.iter().take(fold.skip_states).map(|state| state.site).collect();
         for &(site, mut count) in &self.segment.counts {
@@ -194,7 +200,49 @@ impl<'a> View<'a> {
             site.min = site.min.min((cell.min as f64 - self.bias).max(0.0));
             site.systematic += view.systematic;
         }
+        self.remove_outliers();
         self.estimates = self.sites.iter().map(|(&site, s)| (site, estimate(s))).collect();
+    }
+
+    /// Takes calls that stand for others, but are too long to have hidden others like them, out of
+    /// their cells and sites.
+    fn remove_outliers(&mut self) {
+        let limits: HashMap<u32, f64> =
+            self.segment.states.iter().map(|state| (state.site, visible_from(state))).collect();
+        let mut touched = BTreeSet::new();
+        for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
+            let cell = &entry.cell;
+            let Some(&from) = limits.get(&cell.site).filter(|_| view.usable) else { continue };
+            let Some(site) = self.sites.get_mut(&cell.site).filter(|s| !s.blocking) else {
+                continue;
+            };
+            let found = outliers(self.segment, entry.reference, cell, from);
+            if found.represented <= 0.0 {
+                continue;
+            }
+            let weighted = found.weighted.min(view.weighted);
+            let own = view.own * weighted / view.weighted.max(1.0);
+            site.weighted -= weighted;
+            site.weighted_self -= own;
+            site.raw_weighted -= found.weighted.min(site.raw_weighted);
+            view.weighted -= weighted - found.measured.min(weighted);
+            view.own -= own * (1.0 - found.measured / found.weighted.max(1.0));
+            let removed = site.outliers.get_or_insert_with(Removed::default);
+            removed.represented += found.represented;
+            removed.measured += found.measured;
+            touched.insert(cell.site);
+        }
+        for (view, entry) in self.cells.iter().zip(&self.segment.cells) {
+            let cell = &entry.cell;
+            if !view.usable || !touched.contains(&cell.site) {
+                continue;
+            }
+            let Some(site) = self.sites.get_mut(&cell.site) else { continue };
+            let mean = site.raw_weighted / site.represented.max(1.0);
+            if let (Some(removed), Some(&from)) = (&mut site.outliers, limits.get(&cell.site)) {
+                removed.spread += spread_below(self.segment, cell, from, mean);
+            }
+        }
     }
 
     fn ns(&self, cycles: f64) -> f64 {
@@ -301,7 +349,11 @@ impl<'a> View<'a> {
         }
         let mean = cell.weighted_sum as f64 / represented;
         let [v0, v1, v2] = [cell.variance_0, cell.variance_1, cell.variance_2].map(finite);
-        let variance = (v2 - 2.0 * mean * v1 + mean * mean * v0).max(0.0);
+        let mut variance = (v2 - 2.0 * mean * v1 + mean * mean * v0).max(0.0);
+        if self.sites.get(&cell.site).is_some_and(|site| site.outliers.is_some()) {
+            // Never wider than the whole site's.
+            variance = variance.min(e.variance);
+        }
         let blocking = self.sites.get(&cell.site).is_some_and(|site| site.blocking);
         // A blocking site grows by free calls of their own mean, not by its contended calls.
         let (scale, free) = match blocking {
