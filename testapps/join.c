@@ -5,8 +5,9 @@
 #include <stdio.h>
 #include <unistd.h>
 #include "truth.h"
-static sem_t ended;
+static sem_t ended, go;
 static void *sleeper(void *how_long) {
+    sem_wait(&go);
     usleep((unsigned)(long)how_long);
     return (void *)((long)how_long + 1);
 }
@@ -18,7 +19,9 @@ int main(void) {
     pthread_t threads[4];
     long sum = 0, tries = 0;
     sem_init(&ended, 0, 0);
+    sem_init(&go, 0, 0);
     for (long i = 0; i < 4; i++) pthread_create(&threads[i], 0, sleeper, (void *)(i * 20000));
+    for (int i = 0; i < 4; i++) sem_post(&go);
     for (int i = 0; i < 3; i++) {
         void *result;
         pthread_join(threads[i], &result);

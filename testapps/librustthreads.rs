@@ -12,11 +12,18 @@ pub extern "C" fn rust_threads(rounds: i64) {
     }
 }
 
+/// One call in one place: in a loop the compiler would keep the slot's value in a register, and
+/// a slot whose value is loaded keeps what it points to.
+#[inline(never)]
+fn call(sum: i64) -> i64 {
+    unsafe { leaf_add(sum, 1) }
+}
+
 #[inline(never)]
 fn rust_worker(rounds: i64) {
     let mut sum = 0;
     for _ in 0..rounds {
-        sum = unsafe { leaf_add(sum, 1) };
+        sum = call(sum);
     }
     std::hint::black_box(sum);
 }

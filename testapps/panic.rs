@@ -21,13 +21,20 @@ extern "C-unwind" fn fail(argument: *mut c_void) {
     if argument.is_null() {
         panic!("on purpose");
     }
-    unsafe { run_back(fail, std::ptr::null_mut()) };
+    call_back(std::ptr::null_mut());
+}
+
+/// One call in one place: in a loop the compiler would keep the slot's value in a register, and
+/// a slot whose value is loaded keeps what it points to.
+#[inline(never)]
+fn call_back(argument: *mut c_void) {
+    unsafe { run_back(fail, argument) };
 }
 
 fn rounds(count: usize) -> usize {
     (0..count)
         .filter(|_| {
-            catch_unwind(|| unsafe { run_back(fail, std::ptr::without_provenance_mut(1)) }).is_err()
+            catch_unwind(|| call_back(std::ptr::without_provenance_mut(1))).is_err()
         })
         .count()
 }

@@ -6,6 +6,13 @@ extern "C" {
     fn leaf_add(a: i64, b: i64) -> i64;
 }
 
+/// One call in one place: in a loop the compiler would keep the slot's value in a register, and
+/// a slot whose value is loaded keeps what it points to.
+#[inline(never)]
+fn call(round: i64, number: i64) -> i64 {
+    unsafe { leaf_add(round, number) }
+}
+
 fn main() {
     let (sender, receiver) = mpsc::channel();
     let total = Arc::new(Mutex::new(0i64));
@@ -16,7 +23,7 @@ fn main() {
                 .name(format!("worker-{number}"))
                 .spawn(move || {
                     for round in 0..2000 {
-                        let value = unsafe { leaf_add(round, number) };
+                        let value = call(round, number);
                         *total.lock().unwrap() += value;
                         sender.send(vec![value; 8]).unwrap();
                     }

@@ -147,7 +147,7 @@ impl Perfvisor {
     #[must_use]
     pub fn command(self) -> (Command, Scratch) {
         let mut command = Command::new(perfvisor_path());
-        command.args(["run", "--no-report", "-o"]).arg(self.scratch.join("trace"));
+        command.args(["run", "--quiet", "--no-report", "-o"]).arg(self.scratch.join("trace"));
         command.args(&self.flags).arg("--").arg(&self.program).args(&self.arguments);
         prepare(&mut command, &self.scratch, &self.environment, self.directory.as_deref());
         (command, self.scratch)
@@ -171,6 +171,8 @@ impl Perfvisor {
         command.args(&self.arguments);
         prepare(&mut command, &self.scratch, &self.environment, self.directory.as_deref());
         command.env("LD_PRELOAD", hook_path()).env("PERFVISOR_OUT", self.scratch.join("trace"));
+        // What the recorder has to say is not the program's own standard error.
+        command.env("PERFVISOR_QUIET", "1");
         Recording::of(&mut command, self.scratch)
     }
 

@@ -32,7 +32,7 @@ fn groups_of_c_cpp_and_rust_threads_are_told_apart() {
     assert_eq!(members("cxx_function"), 2);
     assert_eq!(members("Worker::cxx_member"), 2);
     assert_eq!(members("lambda"), 2);
-    assert_eq!(members("rust_threads"), 3);
+    assert_eq!(members("rust_worker"), 3);
 }
 
 #[test]
