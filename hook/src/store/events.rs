@@ -82,6 +82,7 @@ fn map_chunk(index: u32, position: u64, fresh: bool) -> Option<*mut u8> {
         if mapped == libc::MAP_FAILED {
             return None;
         }
+        file::no_readahead(mapped.cast(), EVENT_CHUNK_BYTES);
         Some(mapped.cast())
     }
 }

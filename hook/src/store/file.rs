@@ -69,8 +69,16 @@ pub fn create(path: &CString, bytes: usize, offset: usize, align: usize) -> Opti
             libc::close(fd);
             return None;
         }
+        no_readahead(base, bytes);
         Some((Mapping { base, bytes }, fd))
     }
+}
+
+/// Keeps the kernel from reading ahead: a fault on a hole would otherwise fill and zero up to 2 MiB of
+/// page cache around it (measured: 4 ms of system time a thread instead of 0.1 ms).
+pub fn no_readahead(base: *mut u8, bytes: usize) {
+    // SAFETY: advice on a mapping of ours changes no contents.
+    unsafe { libc::madvise(base.cast(), bytes, libc::MADV_RANDOM) };
 }
 
 /// Reserves address space such that `base + offset` is a multiple of `align`.

@@ -171,6 +171,7 @@ unsafe fn overlay_table(thread: *mut Thread, mapping: &Mapping, fd: i32) -> bool
             return false;
         }
         (*thread).table_source = source.cast();
+        file::no_readahead(source.cast(), TABLE_BYTES);
     }
     true
 }
