@@ -26,7 +26,8 @@ static void *thread(void *unused) {
 static void at_exit(void) {
     one();
     truth_calls("leaf", leaves);
-    truth_line("inner", "liblate.so:leaf", 11 + 13);
+    /* The constructors of libraries may run before anybody can watch. */
+    truth_line("inner-at-least", "liblate.so:leaf", 13);
 }
 __attribute__((constructor)) static void before_main(void) { one(); }
 int main(void) {

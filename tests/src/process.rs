@@ -47,6 +47,8 @@ impl Outcome {
 /// # Panics
 /// When it cannot be started or runs longer than [`TIME_LIMIT`] (it is killed then).
 pub fn run(command: &mut Command) -> Outcome {
+    // It tells the harness which binary to test and is no setting of the recorder.
+    command.env_remove("PERFVISOR_BIN");
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

@@ -12,6 +12,11 @@ fn assert_counts(name: &str, recording: &Recording, report: &Report) {
         let (library, api) = inner.split_once(':').expect("library:api");
         assert_eq!(report.calls(library, api), made, "{name}: calls of {api} in {library}");
     }
+    for (inner, made) in recording.truth.of("inner-at-least") {
+        let (library, api) = inner.split_once(':').expect("library:api");
+        let counted = report.calls(library, api);
+        assert!(counted >= made, "{name}: {counted} calls of {api} in {library}");
+    }
     for (api, made) in recording.truth.of("at-most") {
         let counted = report.calls(name, api);
         assert!(counted <= made, "{name}: {counted} calls of {api}, at most {made} made");
