@@ -66,7 +66,7 @@ pub fn open_events(
     let mut damages = Vec::new();
     for position in 0.. {
         let at = FIRST_CHUNK + position * EVENT_CHUNK_BYTES;
-        if at >= file.len() {
+        if at >= file.size_bytes() {
             break;
         }
         // The commit word before the rest, as the writer's Release store asks.
@@ -74,7 +74,11 @@ pub fn open_events(
         let head = file.copy(at, EventChunkHeader::BYTES);
         let head = head.and_then(|bytes| EventChunkHeader::read(&bytes, 0));
         let (Some(committed), Some(header)) = (committed, head) else {
-            damages.push(file.damage(at, "a chunk head", format!("{} bytes", file.len() - at)));
+            damages.push(file.damage(
+                at,
+                "a chunk head",
+                format!("{} bytes", file.size_bytes() - at),
+            ));
             break;
         };
         if header.sequence == 0 {
@@ -88,7 +92,7 @@ pub fn open_events(
             ));
             continue;
         }
-        let there = CHUNK_ROOM.min(file.len() - at - EventChunkHeader::BYTES);
+        let there = CHUNK_ROOM.min(file.size_bytes() - at - EventChunkHeader::BYTES);
         let wanted = usize::try_from(committed).unwrap_or(usize::MAX);
         if wanted > there || wanted % Event::BYTES != 0 {
             damages.push(file.damage(

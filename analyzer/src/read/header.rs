@@ -12,7 +12,7 @@ pub fn read_header(file: &Mapped, kind: FileKind) -> Result<FileHeader, ReadErro
         file.error(
             0,
             format!("a file head of {} bytes", FileHeader::BYTES),
-            format!("{} bytes", file.len()),
+            format!("{} bytes", file.size_bytes()),
         )
     })?;
     let header =

@@ -46,7 +46,7 @@ impl Mapped {
     }
 
     /// Bytes in the file.
-    pub fn len(&self) -> usize {
+    pub fn size_bytes(&self) -> usize {
         self.len
     }
 

@@ -113,7 +113,7 @@ pub fn read_process(root: &Path, name: &str) -> Result<ProcessFile, ReadError> {
         mapped.error(
             offset,
             format!("a process head of {} bytes", ProcessHeader::BYTES),
-            format!("{} bytes", mapped.len().saturating_sub(offset)),
+            format!("{} bytes", mapped.size_bytes().saturating_sub(offset)),
         )
     };
     // The commit word first: what it covers is complete when it is copied.
@@ -136,19 +136,19 @@ pub fn committed_end(
 ) -> usize {
     let committed = usize::try_from(committed).unwrap_or(usize::MAX);
     if committed == 0 || committed == least {
-        return least.min(file.len());
+        return least.min(file.size_bytes());
     }
     if committed < least {
         damages.push(file.damage(offset, format!("an end from {least}"), committed.to_string()));
-        return least.min(file.len());
+        return least.min(file.size_bytes());
     }
-    if committed > file.len() {
+    if committed > file.size_bytes() {
         damages.push(file.damage(
-            file.len(),
+            file.size_bytes(),
             format!("a file of {committed} bytes, as committed"),
-            format!("its end after {} bytes", file.len()),
+            format!("its end after {} bytes", file.size_bytes()),
         ));
-        return file.len();
+        return file.size_bytes();
     }
     committed
 }

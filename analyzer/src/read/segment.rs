@@ -77,7 +77,7 @@ pub fn read_segment(
     read_member_header(&file, FileKind::Segment, identity)?;
     let at = FileHeader::BYTES;
     let committed_at = at + std::mem::offset_of!(SegmentHeader, committed);
-    let short = || file.error(at, "a segment head", format!("{} bytes", file.len()));
+    let short = || file.error(at, "a segment head", format!("{} bytes", file.size_bytes()));
     let committed = file.word(committed_at).ok_or_else(short)?;
     let bytes = file.copy(at, SegmentHeader::BYTES).ok_or_else(short)?;
     let header = SegmentHeader::read(&bytes, 0).ok_or_else(short)?;
@@ -171,7 +171,11 @@ impl Segment {
             .and_then(|used| Some((used, file.copy(at, BlockHeader::BYTES)?)))
             .and_then(|(used, bytes)| Some((used, BlockHeader::read(&bytes, 0)?)));
         let Some((used, head)) = head else {
-            return Err(file.damage(at, "a block head", format!("{} bytes", file.len() - at)));
+            return Err(file.damage(
+                at,
+                "a block head",
+                format!("{} bytes", file.size_bytes() - at),
+            ));
         };
         if head.tag != BlockHeader::TAG {
             let expected = format!("block tag {:#010x}", BlockHeader::TAG);

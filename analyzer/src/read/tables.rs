@@ -64,7 +64,7 @@ pub fn read_threads(
                 None => result.damages.push(file.damage(
                     offset,
                     format!("a thread record of {} bytes", ThreadRecord::BYTES),
-                    format!("{} bytes", file.len() - offset),
+                    format!("{} bytes", file.size_bytes() - offset),
                 )),
             }
         }
@@ -84,7 +84,7 @@ pub fn read_late(
 ) -> Result<Vec<(u32, u64)>, ReadError> {
     let file = Mapped::open(root, name)?;
     read_member_header(&file, FileKind::Late, identity)?;
-    let words = file.len().saturating_sub(THREAD_HEADER_BYTES) / 8;
+    let words = file.size_bytes().saturating_sub(THREAD_HEADER_BYTES) / 8;
     let count = words.min(MAX_SITES) as u32;
     Ok((0..count)
         .filter_map(|site| {

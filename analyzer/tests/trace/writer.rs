@@ -11,6 +11,11 @@ macro_rules! zeroed {
     };
 }
 
+/// Sequence, events lost before, events as (start ns, duration ns, site, depth).
+pub type Chunk = (u64, u64, Vec<(u64, u64, u32, u8)>);
+/// Parent's number, cell, and its timed calls as (cycles, weight).
+type CellParts = (Option<usize>, Cell, Vec<(u64, u64)>);
+
 /// One process image to be.
 pub struct ImageWriter {
     pid: u32,
@@ -182,7 +187,7 @@ impl ImageWriter {
 
     /// Chunks of events of thread `index`: (sequence, lost before, events as (start, duration,
     /// site, depth) in ns).
-    pub fn events(&mut self, index: u32, chunks: &[(u64, u64, Vec<(u64, u64, u32, u8)>)]) {
+    pub fn events(&mut self, index: u32, chunks: &[Chunk]) {
         let mut bytes = page(&self.file_header(FileKind::Events, index));
         for (at, (sequence, lost_before, events)) in chunks.iter().enumerate() {
             let mut body = Vec::new();
@@ -255,7 +260,7 @@ pub struct SegmentWriter {
     /// Head, free to be changed.
     pub header: SegmentHeader,
     states: Vec<(SiteState, u64)>,
-    cells: Vec<(Option<usize>, Cell, Vec<(u64, u64)>)>,
+    cells: Vec<CellParts>,
     slow: Vec<(usize, SlowCall)>,
     waits: Vec<WaitEdge>,
 }
