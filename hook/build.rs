@@ -2,6 +2,8 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=../shim-c");
+    // The trampoline calls the probe by name: bound at link time, nobody can come between.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     cc::Build::new()
         .file("../shim-c/src/trampoline_x86_64.S")
         .file("../shim-c/src/standins.c")

@@ -1,4 +1,5 @@
-//! Every symbol the library exports. Everything begins `perfvisor_`: an export of another name would
+//! What the library exports for others to look at. Functions that the trampoline and the stand-ins call
+//! by name are exported too, where they stand (`tests/tests/artifact.rs` lists all). Everything begins `perfvisor_`: an export of another name would
 //! replace the host's own function of that name.
 
 /// Version of the hook library, for tools that look at a mapped one.

@@ -8,7 +8,7 @@ use crate::interpose::{self, Special};
 use crate::store::process::{write_site, SiteRecord};
 use perfvisor_format::{SiteHow, MAX_SITES};
 use perfvisor_probe::sites::{self as table, SiteInfo};
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 /// Bytes of one stub.
 const STUB_BYTES: usize = 64;
@@ -51,7 +51,7 @@ struct Row {
 
 /// Sites with one target each: the same API from the same component is one site, but a second
 /// definition (another version, another namespace) is a second one.
-#[derive(PartialEq, Eq, Hash)]
+#[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Key {
     caller: u32,
     name: Vec<u8>,
@@ -63,8 +63,8 @@ struct Key {
 
 #[derive(Default)]
 struct Sites {
-    rows: HashMap<u32, Row>,
-    ids: HashMap<Key, u32>,
+    rows: BTreeMap<u32, Row>,
+    ids: BTreeMap<Key, u32>,
     next: [usize; 5],
 }
 
@@ -204,12 +204,8 @@ fn write_row(id: u32, row: &Row) {
 
 /// Writes every site again, into a forked child's own image.
 pub fn rewrite() {
-    let mut ids: Vec<u32> = sites().rows.keys().copied().collect();
-    ids.sort_unstable();
-    for id in ids {
-        if let Some(row) = sites().rows.get(&id) {
-            write_row(id, row);
-        }
+    for (&id, row) in &sites().rows {
+        write_row(id, row);
     }
 }
 
