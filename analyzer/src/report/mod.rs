@@ -5,6 +5,7 @@
 //! more exact than it is; and no name from the traced program written as it came, because symbol
 //! names, thread names and paths are chosen by whoever wrote the program.
 
+mod arity;
 mod facts;
 mod html;
 mod json;

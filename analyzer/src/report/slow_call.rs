@@ -1,5 +1,6 @@
 //! What is known of one slow call, in words.
 
+use super::arity::arity;
 use super::lookup::{object_text, Lookup};
 use super::units::{ratio, share, time};
 use crate::model::{Profile, SlowCall};
@@ -27,12 +28,22 @@ pub fn waited(profile: &Profile, names: Lookup, call: &SlowCall) -> Option<Strin
     Some(format!("{}{inner}{holder}", text.trim_end()))
 }
 
-/// The registers of the first six integer arguments, without trailing zeros, and the result.
-pub fn arguments(call: &SlowCall) -> String {
-    let used = call.args.iter().rposition(|&arg| arg != 0).map_or(0, |last| last + 1);
-    let words: Vec<String> = call.args[..used].iter().map(|&arg| word(arg)).collect();
-    let open = if used < call.args.len() { "" } else { ", …" };
-    format!("registers ({}{open}) → {}", words.join(", "), word(call.result))
+/// The call as it was made, where the function's arguments are known; else the registers of the
+/// first six integer arguments, without trailing zeros, of which some may mean nothing.
+pub fn arguments(names: Lookup, call: &SlowCall) -> String {
+    let name = names.site(call.site);
+    let result = word(call.result);
+    let written = |used: usize| {
+        let words: Vec<String> = call.args.iter().take(used).map(|&arg| word(arg)).collect();
+        words.join(", ")
+    };
+    match arity(name) {
+        Some(known) => format!("{name}({}) → {result}", written(known)),
+        None => {
+            let used = call.args.iter().rposition(|&arg| arg != 0).map_or(0, |last| last + 1);
+            format!("first registers ({}), returned {result}", written(used))
+        }
+    }
 }
 
 /// A register: small numbers (negative ones too) in decimal, others in hexadecimal digits.

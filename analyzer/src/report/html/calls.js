@@ -1,6 +1,6 @@
 // The table of library calls: sorted, filtered, each row opening to all that is known.
 
-const ROWS_SHOWN = 60;
+const ROWS_SHOWN = 30;
 const CALL_COLUMNS = [
   { key: "name", head: "function", text: true },
   { key: "group_name", head: "thread group", text: true },
@@ -123,7 +123,7 @@ function range(row) {
   if (!(half > 0) || (row.exact && half < 0.005)) return "";
   const percent = (part) => part < 0.005 ? "<1%" : part > 9.995 ? ">999%" : Math.round(100 * part) + "%";
   if (up <= 2 * down || up < 0.015 * row.total) return "±" + percent(half);
-  return (down > 0 ? "-" + percent(down / row.total) + " " : "") + "+" + percent(up / row.total);
+  return (up <= 5 * down ? "-" + percent(down / row.total) + " " : "") + "+" + percent(up / row.total);
 }
 
 function callDetail(row) {

@@ -9,13 +9,18 @@ parts.push(function tree() {
     "Which library call was made inside which: width is time, calls stand below their caller. Choose a block to " +
     "enlarge it, the bar above it to go back. Colours tell components apart.");
   const nodes = treeNodes();
-  const state = { zoom: nodes.root, text: "", waits: true };
+  measure(nodes.root, true);
+  const whole = nodes.root.size;
+  measure(nodes.root, false);
+  // Where nearly all is waiting, waits would leave no room for the work.
+  const state = { zoom: nodes.root, text: "", waits: nodes.root.size > 0.2 * whole };
   const stage = element("div", { class: "flame" });
   const found = element("span", { class: "faint", "aria-live": "polite" });
   const detail = element("div", { class: "detail-box" });
   const view = { state, stage, found, detail, colors: componentColors(nodes.all) };
+  measure(nodes.root, state.waits);
   const draw = redrawn(stage, (width) => drawTree(view, width));
-  const waits = element("button", { type: "button", "aria-pressed": "true", onclick: () => {
+  const waits = element("button", { type: "button", "aria-pressed": String(state.waits), onclick: () => {
     state.waits = !state.waits;
     waits.setAttribute("aria-pressed", String(state.waits));
     measure(nodes.root, state.waits);
@@ -26,7 +31,6 @@ parts.push(function tree() {
     element("input", { type: "search", placeholder: "search the tree", "aria-label": "Search the tree", oninput: (event) => { state.text = event.target.value.toLowerCase(); draw(); } }),
     waits,
     element("button", { type: "button", onclick: () => view.choose(nodes.root) }, "Whole tree"), found), colorLegend(view.colors), stage, detail);
-  measure(nodes.root, true);
   draw();
 });
 

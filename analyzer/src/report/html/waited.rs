@@ -62,7 +62,7 @@ impl<'a> Slow<'a> {
             usual: usual(call),
             path: std::iter::once(names.site_caller(first)).chain(steps).collect(),
             from: &call.called_from,
-            args: arguments(call),
+            args: arguments(names, call),
             waited: waited(profile, names, call),
             kind: call.wait_kind.as_deref().filter(|_| call.wait_ns > 0.5 * call.duration_ns),
             below: whole(call.below_ns),

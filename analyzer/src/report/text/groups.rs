@@ -21,7 +21,7 @@ pub(super) fn draw(page: &mut Page) {
          in one; max/mean and CV: how unequal the members' exec times are (1.00× and 0% = equal).",
     );
     let mut table = Table::new(vec![
-        Column::name("group", 0, 14),
+        Column::name("group", 0, 24),
         Column::number("threads", 0),
         Column::number("exec", 0),
         Column::number("wait", 0),

@@ -7,7 +7,10 @@ use crate::report::names::wrap;
 use crate::report::outliers::{outliers, Outlier};
 use crate::report::slow_call::{arguments, usual, waited};
 use crate::report::style::Tone;
-use crate::report::units::{count, time};
+use crate::report::units::{count, plural, time};
+
+/// Part of the run's wall time that a path's slow calls must take beyond the usual to be told.
+const LEAST_PART: f64 = 1e-5;
 
 pub(super) fn draw(page: &mut Page) {
     page.section(
@@ -15,16 +18,23 @@ pub(super) fn draw(page: &mut Page) {
         "Single calls that took far longer than their like, calls alike told once by the longest; \
          most time beyond the usual first.",
     );
-    let found = outliers(page.profile, page.options);
+    let all = outliers(page.profile, page.options);
+    let many = all.len();
+    // Tails of a few microseconds explain nothing in a run of seconds.
+    let least =
+        if page.options.top == 0 { 0.0 } else { LEAST_PART * page.profile.run.wall_ns as f64 };
+    let found: Vec<Outlier> =
+        all.into_iter().filter(|outlier| outlier.excess_ns >= least).collect();
     if found.is_empty() {
-        let why = if page.profile.slow_calls.is_empty() {
-            "None: no call took far longer than others of its site."
-        } else {
-            "None passes the filters."
+        let why = match (page.profile.slow_calls.is_empty(), many) {
+            (true, _) => "None: no call took far longer than others of its site.".to_owned(),
+            (false, 0) => "None passes the filters.".to_owned(),
+            _ => format!("None beyond the usual by {} or more (--top 0 shows all).", time(least)),
         };
-        page.paragraph(Tone::Plain, 2, why);
+        page.paragraph(Tone::Plain, 2, &why);
         return;
     }
+    let small = many - found.len();
     let (idle, busy): (Vec<Outlier>, Vec<Outlier>) =
         found.into_iter().partition(|outlier| outlier.idle);
     list(page, &busy, 1);
@@ -35,6 +45,11 @@ pub(super) fn draw(page: &mut Page) {
             "Long waits for something to happen (sleep, poll, join, condition), which are often meant:",
         );
         list(page, &idle, busy.len() + 1);
+    }
+    if small > 0 {
+        let paths = plural(small as u64, "call path");
+        let text = format!("Left out: {paths} beyond the usual by less than {}.", time(least));
+        page.paragraph(Tone::Faint, 2, &text);
     }
 }
 
@@ -78,7 +93,7 @@ fn facts(profile: &Profile, names: Lookup, outlier: &Outlier) -> Vec<(&'static s
     } else {
         String::new()
     };
-    facts.push(("args", format!("{}{below}", arguments(call))));
+    facts.push(("args", format!("{}{below}", arguments(names, call))));
     if outlier.kept > 1 {
         facts.push((
             "alike",

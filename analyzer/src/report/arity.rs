@@ -1,0 +1,191 @@
+//! How many integer arguments the best-known C functions have, so that a slow call is not shown
+//! with registers that mean nothing.
+
+/// Names by number of integer or pointer arguments; variadic functions count their fixed ones.
+const KNOWN: [(usize, &[&str]); 6] = [
+    (
+        0,
+        &[
+            "fork",
+            "vfork",
+            "getpid",
+            "gettid",
+            "pthread_self",
+            "sched_yield",
+            "pause",
+            "abort",
+            "sync",
+        ],
+    ),
+    (
+        1,
+        &[
+            "malloc",
+            "free",
+            "strlen",
+            "strdup",
+            "close",
+            "fsync",
+            "fdatasync",
+            "usleep",
+            "sleep",
+            "pthread_mutex_lock",
+            "pthread_mutex_unlock",
+            "pthread_mutex_trylock",
+            "fclose",
+            "pthread_cond_signal",
+            "pthread_cond_broadcast",
+            "pthread_cond_destroy",
+            "fflush",
+            "pthread_rwlock_rdlock",
+            "pthread_rwlock_wrlock",
+            "pthread_rwlock_unlock",
+            "sem_wait",
+            "sem_post",
+            "sem_trywait",
+            "pthread_barrier_wait",
+            "pthread_spin_lock",
+            "puts",
+            "wait",
+            "pthread_spin_unlock",
+            "malloc_usable_size",
+            "opendir",
+            "readdir",
+            "closedir",
+            "unlink",
+            "dlclose",
+            "freeaddrinfo",
+            "system",
+            "exit",
+            "_exit",
+            "fgetc",
+            "getc",
+            "time",
+            "rmdir",
+        ],
+    ),
+    (
+        2,
+        &[
+            "calloc",
+            "realloc",
+            "nanosleep",
+            "pthread_join",
+            "pthread_cond_wait",
+            "pthread_once",
+            "munmap",
+            "fopen",
+            "fopen64",
+            "stat",
+            "fstat",
+            "lstat",
+            "strcmp",
+            "strcpy",
+            "strcat",
+            "clock_gettime",
+            "gettimeofday",
+            "dlopen",
+            "dlsym",
+            "fputs",
+            "listen",
+            "kill",
+            "strchr",
+            "pthread_mutex_timedlock",
+            "sem_timedwait",
+            "pthread_setname_np",
+            "aligned_alloc",
+            "mkdir",
+            "rename",
+            "ftruncate",
+            "flock",
+            "access",
+            "open",
+            "open64",
+            "strstr",
+            "strrchr",
+        ],
+    ),
+    (
+        3,
+        &[
+            "memcpy",
+            "memmove",
+            "memset",
+            "memcmp",
+            "memchr",
+            "read",
+            "write",
+            "readv",
+            "writev",
+            "poll",
+            "accept",
+            "connect",
+            "bind",
+            "pthread_cond_timedwait",
+            "posix_memalign",
+            "lseek",
+            "lseek64",
+            "strncmp",
+            "strncpy",
+            "waitpid",
+            "fgets",
+            "sendmsg",
+            "recvmsg",
+            "execve",
+            "mprotect",
+            "msync",
+            "madvise",
+            "getrandom",
+            "lockf",
+            "qsort_r",
+            "readlink",
+        ],
+    ),
+    (
+        4,
+        &[
+            "fread",
+            "fwrite",
+            "pread",
+            "pread64",
+            "pwrite",
+            "pwrite64",
+            "send",
+            "recv",
+            "accept4",
+            "epoll_wait",
+            "epoll_ctl",
+            "pthread_create",
+            "clock_nanosleep",
+            "wait4",
+            "qsort",
+            "getaddrinfo",
+            "ppoll",
+            "sendfile",
+            "sendfile64",
+            "fallocate",
+        ],
+    ),
+    (5, &["select", "setsockopt", "getsockopt", "epoll_pwait", "prctl"]),
+];
+
+/// Integer arguments of the C function `name`; `None` when it is not known.
+pub fn arity(name: &str) -> Option<usize> {
+    KNOWN.iter().find(|(_, names)| names.contains(&name)).map(|(arguments, _)| *arguments)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_function_is_listed_twice() {
+        let mut names: Vec<&str> = KNOWN.iter().flat_map(|(_, names)| *names).copied().collect();
+        let all = names.len();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), all);
+        assert_eq!(arity("memcpy"), Some(3));
+        assert_eq!(arity("lzma_code"), None);
+    }
+}
