@@ -23,7 +23,7 @@ from recorders import NATIVE
 from workloads import PROGRAMS, STARTUPS
 
 HERE = Path(__file__).resolve().parent
-MICRO_CALLS = {"empty": 50_000_000, "malloc": 50_000_000, "mutex": 50_000_000, "thread": 20_000}
+MICRO_CALLS = {"empty": 50_000_000, "malloc": 50_000_000, "mutex": 50_000_000, "thread": 4_000}
 MEMORY_THREADS = 200
 MEMORY_APIS = (10, 100)
 
@@ -37,7 +37,7 @@ def arguments():
                         help="only workloads whose name holds NAME (may be repeated)")
     parser.add_argument("--recorder", action="append", default=[], metavar="NAME",
                         help="only recorders whose name holds NAME (may be repeated)")
-    parser.add_argument("--runs", type=int, help="rounds (default 7; --quick 3)")
+    parser.add_argument("--runs", type=int, help="rounds (default 5; --quick 3)")
     parser.add_argument("--json", metavar="FILE", help="also write every sample to FILE")
     parser.add_argument("--work", metavar="DIR", help="keep inputs and traces below DIR")
     parser.add_argument("--list", action="store_true", help="print the workloads and end")
@@ -58,7 +58,7 @@ class Bench:
     def __init__(self, chosen, work):
         self.chosen = chosen
         self.work = work
-        self.runs = chosen.runs or (3 if chosen.quick else 7)
+        self.runs = chosen.runs or (3 if chosen.quick else 5)
         self.size = 0.1 if chosen.quick else 1.0
         self.samples = []
         self.results = {"micro": [], "programs": [], "startup": [], "memory": [], "report": []}
@@ -71,8 +71,9 @@ class Bench:
             binary = self.chosen.perfvisor
             found += [
                 recorders.perfvisor(binary, "perfvisor"),
-                recorders.perfvisor(binary, "--exact", "--exact"),
-                recorders.perfvisor(binary, "--events", "--events", event_files="e*.pv"),
+                recorders.perfvisor(binary, "perfvisor --exact", "--exact"),
+                recorders.perfvisor(binary, "perfvisor --events", "--events",
+                                    event_files="e*.pv"),
             ]
         found += [recorders.uftrace(), recorders.ltrace(), recorders.perf_trace()]
         return [r for r in found if r is not None and wanted(r.name, self.chosen.recorder)]
@@ -254,7 +255,7 @@ class Bench:
         if not wanted("report", self.chosen.only):
             return
         self.note("report")
-        readers = {"--events": [self.chosen.perfvisor, "report"],
+        readers = {"perfvisor --events": [self.chosen.perfvisor, "report"],
                    "uftrace": ["uftrace", "report", "--no-pager", "-d"]}
         calls = round(20_000_000 * self.size)
         for recorder in self.known:

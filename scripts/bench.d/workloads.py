@@ -58,7 +58,7 @@ def text_file(work, share):
         source = random.Random(7)
         words = ["".join(source.choices("abcdefghijklmnop", k=source.randint(2, 9)))
                  for _ in range(4000)]
-        for _ in range(max(1, round(80_000 * share))):
+        for _ in range(max(1, round(40_000 * share))):
             file.write(" ".join(source.choices(words, k=12)) + "\n")
 
     return once(work / f"text-{share:.4g}", write)
@@ -132,7 +132,7 @@ def serve(recorder, argv, place, port, load, stop):
 def run_redis(recorder, share, place, work):
     """A fixed number of SET and GET by fifty clients."""
     port = str(free_port())
-    requests = str(max(100, round(150_000 * share)))
+    requests = str(max(100, round(60_000 * share)))
     server = ["redis-server", "--port", port, "--save", "", "--appendonly", "no",
               "--dir", str(work), "--daemonize", "no"]
     load = ["redis-benchmark", "-p", port, "-q", "-n", requests, "-c", "50", "-t", "set,get"]
@@ -157,7 +157,7 @@ def run_nginx(recorder, share, place, work):
         f"server {{ listen 127.0.0.1:{port}; root {root}/html; }} }}\n"
     )
     base = ["nginx", "-p", str(root), "-c", str(root / "conf"), "-e", str(root / "error")]
-    requests = str(max(100, round(100_000 * share)))
+    requests = str(max(100, round(40_000 * share)))
     load = ["ab", "-q", "-k", "-c", "16", "-n", requests, f"http://127.0.0.1:{port}/page"]
     try:
         return serve(recorder, base, place, port, load, [*base, "-s", "quit"])
