@@ -7,8 +7,40 @@
 use super::{Damage, ReadError};
 use memmap2::{MmapOptions, MmapRaw};
 use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, AtomicU64, AtomicU8, Ordering};
+
+/// Whether the file lies in memory. There a read fault on a hole needs a page, and where none is left
+/// the reader would die of SIGBUS.
+fn on_tmpfs(file: &File) -> bool {
+    // SAFETY: fstatfs fills the struct for a descriptor that `file` keeps open.
+    unsafe {
+        let mut stat: libc::statfs = std::mem::zeroed();
+        libc::fstatfs(file.as_raw_fd(), &mut stat) == 0 && stat.f_type == libc::TMPFS_MAGIC
+    }
+}
+
+/// The file's data, holes left out, in anonymous memory.
+fn copy_of(file: &File, len: usize) -> std::io::Result<MmapRaw> {
+    let mut copy = MmapOptions::new().len(len).map_anon()?;
+    let mut at = 0;
+    while at < len {
+        // SAFETY: lseek on a descriptor that `file` keeps open; it moves a position nobody uses.
+        let data = unsafe { libc::lseek(file.as_raw_fd(), at as i64, libc::SEEK_DATA) };
+        let Ok(data) = usize::try_from(data) else { break };
+        // SAFETY: as above.
+        let hole = unsafe { libc::lseek(file.as_raw_fd(), data as i64, libc::SEEK_HOLE) };
+        let end = usize::try_from(hole).unwrap_or(len).min(len);
+        if data >= end {
+            break;
+        }
+        file.read_exact_at(&mut copy[data..end], data as u64)?;
+        at = end;
+    }
+    Ok(copy.into())
+}
 
 /// A mapped file.
 pub struct Mapped {
@@ -40,6 +72,7 @@ impl Mapped {
         // An empty file cannot be mapped, and has nothing to say.
         let map = match len {
             0 => None,
+            _ if on_tmpfs(&file) => Some(copy_of(&file, len).map_err(io)?),
             _ => Some(MmapOptions::new().len(len).map_raw_read_only(&file).map_err(io)?),
         };
         Ok(Self { path, name: name.to_owned(), map, len })

@@ -127,8 +127,9 @@ unsafe fn timed(
                 return null_mut();
             }
         }
-        let blocked =
-            info.flags & sites::ALWAYS_TIMED != 0 && sites::would_block(site, (*frame).args[0]);
+        let blocked = info.flags & sites::ALWAYS_TIMED != 0
+            && sites::would_block(site, (*frame).args[0])
+            && !is_own_lock(thread, info, (*frame).args[0]);
         let mut weight = 1;
         let mut calls = 0;
         if forced == 0 && remaining(word) < 0 {
@@ -180,6 +181,13 @@ unsafe fn timed(
         }
         entry
     }
+}
+
+/// A recursive mutex that this thread holds already: its word is not free, and yet it never blocks.
+#[inline(always)]
+unsafe fn is_own_lock(thread: *const Thread, info: SiteInfo, object: u64) -> bool {
+    // SAFETY: contract of `holder`.
+    info.wait == WaitKind::Mutex as u8 && unsafe { holder(info.wait, object) == (*thread).tid }
 }
 
 /// Rearms the site's word and moves the base of its count up to now.
