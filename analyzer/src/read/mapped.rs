@@ -141,7 +141,7 @@ impl Mapped {
     /// The 8-byte word at `offset`, which must be a multiple of 8. Pairs with the writer's
     /// Release store: what was written before the word is visible afterwards.
     pub fn word(&self, offset: usize) -> Option<u64> {
-        if offset % 8 != 0 {
+        if !offset.is_multiple_of(8) {
             return None;
         }
         let at = self.at(offset, 8)?;
@@ -152,7 +152,7 @@ impl Mapped {
 
     /// The 4-byte word at `offset`, which must be a multiple of 4; see [`Mapped::word`].
     pub fn half_word(&self, offset: usize) -> Option<u32> {
-        if offset % 4 != 0 {
+        if !offset.is_multiple_of(4) {
             return None;
         }
         let at = self.at(offset, 4)?;
@@ -163,7 +163,7 @@ impl Mapped {
     /// Copies `len` bytes at `offset` (a multiple of 8) into `buffer`, replacing what it held.
     /// `None` when they are not all inside the file.
     pub fn copy_into(&self, offset: usize, len: usize, buffer: &mut Vec<u8>) -> Option<()> {
-        if offset % 8 != 0 {
+        if !offset.is_multiple_of(8) {
             return None;
         }
         let at = self.at(offset, len)?;

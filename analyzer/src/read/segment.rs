@@ -138,7 +138,7 @@ impl Segment {
         let after = self.histograms.partition_point(|block| block.first <= reference);
         let block = self.histograms.get(after.checked_sub(1)?)?;
         let offset = (reference - block.first) as usize * ARENA_UNIT;
-        if offset % CHUNK_BYTES != 0 {
+        if !offset.is_multiple_of(CHUNK_BYTES) {
             return None;
         }
         block.bytes.get(offset..offset + CHUNK_BYTES)
@@ -182,7 +182,7 @@ impl Segment {
             return Err(file.damage(at + 12, expected, format!("{:#010x}", head.tag)));
         }
         let bytes = head.bytes as usize;
-        if bytes < BlockHeader::BYTES || bytes % ARENA_UNIT != 0 || bytes > end - at {
+        if bytes < BlockHeader::BYTES || !bytes.is_multiple_of(ARENA_UNIT) || bytes > end - at {
             let expected = format!("a block of 64 to {} bytes in steps of 64", end - at);
             return Err(file.damage(at + 8, expected, bytes.to_string()));
         }

@@ -35,7 +35,7 @@ impl Inner {
 
 /// The user's function behind `start`, called with `arg`.
 pub fn inner(start: usize, arg: usize) -> Inner {
-    if arg < 4096 || arg % 8 != 0 {
+    if arg < 4096 || !arg.is_multiple_of(8) {
         return Inner::default();
     }
     let name = got::component_name_at(start);

@@ -75,7 +75,7 @@ impl Table {
     fn find(&self, address: usize) -> Option<Place> {
         for _ in 0..TRIES {
             let before = self.sequence.load(Ordering::Acquire);
-            if before % 2 != 0 {
+            if !before.is_multiple_of(2) {
                 core::hint::spin_loop();
                 continue;
             }

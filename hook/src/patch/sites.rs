@@ -215,7 +215,8 @@ fn stub_of(id: u32) -> usize {
 
 fn id_of_stub(address: usize) -> Option<usize> {
     let offset = address.wrapping_sub(&raw const perfvisor_stubs as usize);
-    (offset < MAX_SITES * STUB_BYTES && offset % STUB_BYTES == 0).then_some(offset / STUB_BYTES)
+    (offset < MAX_SITES * STUB_BYTES && offset.is_multiple_of(STUB_BYTES))
+        .then_some(offset / STUB_BYTES)
 }
 
 /// Whether `address` is one of our stubs.

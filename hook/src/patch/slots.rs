@@ -84,7 +84,7 @@ pub fn collect(component: &Component) -> Vec<Slot> {
             if wanted
                 && symbol != 0
                 && entry.r_addend == 0
-                && address % 8 == 0
+                && address.is_multiple_of(8)
                 && component.view::<u64>(address, 1).is_some()
             {
                 slots.push(Slot { address, symbol, jump });

@@ -243,8 +243,11 @@ fn damaged_objects_are_read_without_a_fault() {
                 _ => (dynamic + next(&mut state) % 48).min(image.len() - 1),
             };
             let bit = 1u64 << (next(&mut state) % 64);
-            image[at] =
-                if next(&mut state) % 4 == 0 { next(&mut state) as u64 } else { image[at] ^ bit };
+            image[at] = if next(&mut state).is_multiple_of(4) {
+                next(&mut state) as u64
+            } else {
+                image[at] ^ bit
+            };
         }
         let moved = |address: usize| address - original.low + low;
         let mut component = Component {
