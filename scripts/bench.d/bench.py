@@ -127,8 +127,8 @@ class Bench:
             event_bytes = {}
 
             def take(recorder, share):
-                # A tracer with stops per call cannot do millions of them.
-                calls = 2 * max(500, round(full * self.size * share / (10 if share < 0.1 else 1)) // 2)
+                # A tracer with stops per call cannot do millions of them, whatever its share.
+                calls = 2 * max(500, round(full * self.size * share / (10 if share < 1 else 1)) // 2)
                 with fresh_place(self.work) as place:
                     sample = run(recorder, [str(self.work / "micro"), name, str(calls)], place)
                     done, cpu_ns, wall_ns = map(int, sample.output.split()[-3:])
