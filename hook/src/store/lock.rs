@@ -12,10 +12,21 @@ static LOCK: AtomicU32 = AtomicU32::new(0);
 static OWNER: AtomicUsize = AtomicUsize::new(0);
 static DEPTH: AtomicU32 = AtomicU32::new(0);
 
-/// Signals are blocked and errno is kept until this is dropped.
+unsafe extern "C" {
+    fn pthread_setcancelstate(state: i32, old: *mut i32) -> i32;
+}
+
+/// PTHREAD_CANCEL_DISABLE of glibc.
+const CANCEL_DISABLE: i32 = 1;
+
+/// Signals are blocked, cancellation is off and errno is kept until this is dropped.
+///
+/// glibc never blocks its cancellation signal, and our own open() is a cancellation point: without
+/// the second a cancelled thread would leave from the middle of cold work, holding the lock.
 pub struct Quiet {
     mask: libc::sigset_t,
     errno: i32,
+    cancel: i32,
 }
 
 impl Quiet {
@@ -24,11 +35,13 @@ impl Quiet {
         // SAFETY: errno's address is the thread's; both sets are locals of ours.
         unsafe {
             let errno = *libc::__errno_location();
+            let mut cancel = 0;
+            pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
             let mut all = std::mem::zeroed();
             let mut mask = std::mem::zeroed();
             libc::sigfillset(&mut all);
             libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut mask);
-            Self { mask, errno }
+            Self { mask, errno, cancel }
         }
     }
 }
@@ -39,6 +52,8 @@ impl Drop for Quiet {
         unsafe {
             libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut());
             *libc::__errno_location() = self.errno;
+            // Last: a pending cancellation of the asynchronous kind happens in here.
+            pthread_setcancelstate(self.cancel, std::ptr::null_mut());
         }
     }
 }
