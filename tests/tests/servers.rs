@@ -74,8 +74,8 @@ fn redis_answers_under_benchmark() {
     let server = program("redis-server", "redis-server");
     let benchmark = program("redis-benchmark", "redis-tools");
     let cli = program("redis-cli", "redis-tools");
-    let directory = Scratch::new("redis-data");
     for flags in [&[] as &[&str], &["--exact"]] {
+        let directory = Scratch::new("redis-data");
         let port = free_port();
         let text = port.to_string();
         let running = Server::start(

@@ -64,7 +64,8 @@ fn cpp_callable(name: &str) -> Option<String> {
     }
     let callable = rest[..end].trim();
     // A bare pointer type names no function.
-    (!callable.is_empty() && !callable.contains("(*)")).then(|| callable.to_owned())
+    let pointer = callable.contains("(*)") || callable.contains("::*)");
+    (!callable.is_empty() && !pointer).then(|| callable.to_owned())
 }
 
 fn is_rust_library(name: &str) -> bool {

@@ -28,7 +28,7 @@ pub struct Cast {
     /// (image, number of `g<N>.pv`) → group.
     pub by_group_file: HashMap<(ImageId, u32), GroupId>,
     group_ids: HashMap<GroupKey, GroupId>,
-    routines: HashMap<(ImageId, u64), (GroupId, String)>,
+    routines: HashMap<(ImageId, u64), (GroupKey, String)>,
     places: HashMap<(ImageId, u64), String>,
 }
 
@@ -129,14 +129,13 @@ impl Cast {
             };
             (self.group(key, MAIN), MAIN.to_owned())
         } else {
-            let found = self.routine(image, routine, image_name, naming);
+            let mut found = self.routine(image, routine, image_name, naming);
             // A callable that is a plain function pointer is named by its type only; the pointer
             // that the hook found beside it names the function.
             if record.start_pointer != 0 && found.1.starts_with("std::thread::_State_impl<") {
-                self.routine(image, record.start_pointer, image_name, naming)
-            } else {
-                found
+                found = self.routine(image, record.start_pointer, image_name, naming);
             }
+            (self.group(found.0, &found.1), found.1)
         };
         let outer_routine = match record.start_routine {
             0 => String::new(),
@@ -178,14 +177,14 @@ impl Cast {
         self.places.entry((image, address)).or_insert_with(|| naming.place(image, address)).clone()
     }
 
-    /// The group of the routine at `address`, and its name.
+    /// What the group of the routine at `address` is known by, and its name.
     fn routine(
         &mut self,
         image: ImageId,
         address: u64,
         image_name: &str,
         naming: &mut Naming<'_>,
-    ) -> (GroupId, String) {
+    ) -> (GroupKey, String) {
         if let Some(found) = self.routines.get(&(image, address)) {
             return found.clone();
         }
@@ -207,9 +206,8 @@ impl Cast {
                 }
             }
         }
-        let group = self.group(key, &name);
-        self.routines.insert((image, address), (group, name.clone()));
-        (group, name)
+        self.routines.insert((image, address), (key.clone(), name.clone()));
+        (key, name)
     }
 
     fn group(&mut self, key: GroupKey, name: &str) -> GroupId {

@@ -148,20 +148,9 @@ unsafe fn timed(
         if entry.is_null() {
             return entry;
         }
-        let mut parent = 0;
-        (*entry).depth = 1;
-        if (*entry).parent != 0 {
-            let above = (*thread).entries.add((*entry).parent as usize - 1);
-            parent = (*above).cell;
-            (*entry).depth = (*above).depth + 1;
-        }
-        let cell = path::cell(thread, state, parent);
-        if cell.is_null() {
-            (*(*thread).segment).lost_cells += 1;
-            shadow::pop(thread, entry);
+        if !place_on_path(thread, state, entry) {
             return null_mut();
         }
-        (*entry).cell = reference(thread, cell);
         (*entry).site = site as u32;
         (*entry).site_state = reference(thread, state);
         (*entry).weight = weight;
@@ -180,6 +169,29 @@ unsafe fn timed(
             (*entry).holder = holder(info.wait, (*entry).object);
         }
         entry
+    }
+}
+
+/// Finds the cell of the entry's call path; false when there is no room, and the entry is gone.
+#[inline(always)]
+unsafe fn place_on_path(thread: *mut Thread, state: *mut SiteState, entry: *mut Entry) -> bool {
+    // SAFETY: guard held; the parent index names an entry of this thread.
+    unsafe {
+        let mut parent = 0;
+        (*entry).depth = 1;
+        if (*entry).parent != 0 {
+            let above = (*thread).entries.add((*entry).parent as usize - 1);
+            parent = (*above).cell;
+            (*entry).depth = (*above).depth + 1;
+        }
+        let cell = path::cell(thread, state, parent);
+        if cell.is_null() {
+            (*(*thread).segment).lost_cells += 1;
+            shadow::pop(thread, entry);
+            return false;
+        }
+        (*entry).cell = reference(thread, cell);
+        true
     }
 }
 
