@@ -249,17 +249,7 @@ fn edge(caller: u32, callee: u32, count: u64, self_ms: f64) -> FlowEdge {
 /// A run of a program with a convoy on one lock and a straggler.
 pub fn profile() -> Profile {
     Profile {
-        run: RunInfo {
-            directory: "perfvisor-packer-4240".into(),
-            command: vec!["./packer".into(), "-T3".into(), "big.tar".into()],
-            wall_ns: 2_010_000_000,
-            exit_code: Some(0),
-            user_ns: Some(3_150_000_000),
-            system_ns: Some(350_000_000),
-            max_rss_kib: Some(40_960),
-            has_run_json: true,
-            ..RunInfo::default()
-        },
+        run: run_info(),
         images: vec![Image {
             pid: 4_240,
             name: "packer".into(),
@@ -325,13 +315,31 @@ pub fn profile() -> Profile {
             slow_call(0, 900, 44.0, Some(("mutex", 0x5555_0040))),
             slow_call(4, 300, 3.1, None),
         ],
-        wait_objects: vec![
-            wait_object("join", 0x7f11_0000, 2, 3, 1_900.0),
-            wait_object("mutex", 0x5555_0040, 0, 41_200, 700.0),
-            wait_object("file", 3, 3, 1_204, 100.0),
-        ],
+        wait_objects: wait_objects(),
         events: EventsSummary::default(),
     }
+}
+
+fn run_info() -> RunInfo {
+    RunInfo {
+        directory: "perfvisor-packer-4240".into(),
+        command: vec!["./packer".into(), "-T3".into(), "big.tar".into()],
+        wall_ns: 2_010_000_000,
+        exit_code: Some(0),
+        user_ns: Some(3_150_000_000),
+        system_ns: Some(350_000_000),
+        max_rss_kib: Some(40_960),
+        has_run_json: true,
+        ..RunInfo::default()
+    }
+}
+
+fn wait_objects() -> Vec<WaitObject> {
+    vec![
+        wait_object("join", 0x7f11_0000, 2, 3, 1_900.0),
+        wait_object("mutex", 0x5555_0040, 0, 41_200, 700.0),
+        wait_object("file", 3, 3, 1_204, 100.0),
+    ]
 }
 
 fn losses() -> Losses {
