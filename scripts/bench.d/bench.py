@@ -293,6 +293,7 @@ def main():
         Path(chosen.work).mkdir(parents=True, exist_ok=True)
     with fresh_place(chosen.work) as place:
         work = Path(chosen.work) if chosen.work else place
+        work.mkdir(parents=True, exist_ok=True)
         build_micro(work)
         bench = Bench(chosen, work)
         for section in (bench.micro, bench.programs, bench.startup, bench.memory, bench.report):
