@@ -1,10 +1,9 @@
 //! How often a site is timed: the gap between timed calls, doubled while a site is dull, cut when
 //! it surprises.
 //!
-//! A timed call costs about 200 cycles of its thread (two time stamps and the bookkeeping;
-//! `scripts/bench` measures 50 to 70 ns). A site whose calls come every `w` cycles may cost 1/2048 of
-//! the thread's time, because dozens of sites are busy at once, so its gap may grow to 200·2048/w, at
-//! most `max_gap`. Gaps are drawn
+//! A timed call is reckoned at 60 cycles of its thread (two time stamps and the bookkeeping;
+//! `scripts/bench --only micro` measures it). A site whose calls come every `w` cycles may cost
+//! 1/512 of the thread's time, so its gap may grow to 60·512/w, at most `max_gap`. Gaps are drawn
 //! uniformly from 1 ..= 2g − 1 (mean g), so that a period in the host never locks to ours, and each
 //! timed call stands for g calls (Horvitz–Thompson).
 
@@ -13,9 +12,9 @@ use crate::thread::Thread;
 use perfvisor_format::SiteState;
 
 /// Calls timed at one gap before it may double.
-const SETTLE: u32 = 16;
-/// Cycles a timed call costs, times the inverse of a site's share of the thread's time.
-const COST_BY_SHARE: f32 = 200.0 * 2048.0;
+const SETTLE: u32 = 32;
+/// Cycles a timed call costs × 512: the budget's numerator.
+const COST_512: f32 = 60.0 * 512.0;
 /// Weight of the newest value in moving means.
 const ALPHA: f32 = 1.0 / 16.0;
 /// A window must be longer than this (cycles) to be called long: 20 µs at 3 GHz.
@@ -32,7 +31,7 @@ pub unsafe fn adapt(thread: *const Thread, state: *mut SiteState) {
         if (*state).since_change < SETTLE || (*state).gap >= (*thread).max_gap {
             return;
         }
-        let wanted = COST_BY_SHARE / ((*state).window_mean + 1.0);
+        let wanted = COST_512 / ((*state).window_mean + 1.0);
         if (*state).gap as f32 * 2.0 <= wanted {
             (*state).gap = ((*state).gap * 2).min((*thread).max_gap);
             (*state).since_change = 0;
@@ -77,7 +76,7 @@ pub unsafe fn learn(state: *mut SiteState, duration: u64, window: u64, calls: u3
         (*state).mean += ALPHA * away;
         (*state).variance += ALPHA * (away * away - spread);
         if surprise {
-            (*state).gap = ((*state).gap / 2).max(1);
+            (*state).gap = ((*state).gap / 4).max(1);
             (*state).since_change = 0;
         }
         // With every call timed (exact) there is nothing to pace and nothing unseen.
