@@ -13,6 +13,10 @@ use super::profile::Estimate;
 
 /// Normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.96;
+/// Time slices and interrupts that fall into untimed calls make the tail heavier than the timed calls
+/// show. With the plain factor 76 to 90 of 100 runs of a steady site held the truth on a busy
+/// two-core machine (`tests/tests/adaptive.rs`); the interval is widened so that 95 do.
+const TAIL_ALLOWANCE: f64 = 4.0;
 
 /// What the cells of one site in one segment sum up to, cycles.
 #[derive(Clone, Copy, Debug, Default)]
@@ -221,7 +225,8 @@ impl EstimateSum {
     /// The estimate with its interval.
     pub fn estimate(&self) -> Estimate {
         let value_ns = self.total_ns.max(0.0);
-        let half = Z95 * self.variance_ns2.max(0.0).sqrt() + self.systematic_ns.max(0.0);
+        let half =
+            TAIL_ALLOWANCE * Z95 * self.variance_ns2.max(0.0).sqrt() + self.systematic_ns.max(0.0);
         let least = (self.measured_ns - self.systematic_ns).clamp(0.0, value_ns);
         Estimate {
             value_ns,
