@@ -348,6 +348,6 @@ mod tests {
             ..EstimateSum::default()
         };
         let e = sum.estimate();
-        assert!((e.low_ns - 96.08).abs() < 1e-9 && (e.high_ns - 1_103.92).abs() < 1e-9);
+        assert!((e.low_ns - 84.32).abs() < 1e-9 && (e.high_ns - 1_115.68).abs() < 1e-9);
     }
 }
