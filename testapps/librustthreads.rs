@@ -16,6 +16,7 @@ pub extern "C" fn rust_threads(rounds: i64) {
 /// a slot whose value is loaded keeps what it points to.
 #[inline(never)]
 fn call(sum: i64) -> i64 {
+    // SAFETY: the C function of this signature, with arguments it accepts.
     unsafe { leaf_add(sum, 1) }
 }
 

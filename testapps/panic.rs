@@ -28,6 +28,7 @@ extern "C-unwind" fn fail(argument: *mut c_void) {
 /// a slot whose value is loaded keeps what it points to.
 #[inline(never)]
 fn call_back(argument: *mut c_void) {
+    // SAFETY: the C function of this signature, with arguments it accepts.
     unsafe { run_back(fail, argument) };
 }
 

@@ -10,6 +10,7 @@ extern "C" {
 /// a slot whose value is loaded keeps what it points to.
 #[inline(never)]
 fn call(round: i64, number: i64) -> i64 {
+    // SAFETY: the C function of this signature, with arguments it accepts.
     unsafe { leaf_add(round, number) }
 }
 

@@ -2,7 +2,7 @@
 //! it surprises.
 //!
 //! A timed call is reckoned at 60 cycles of its thread (two time stamps and the bookkeeping;
-//! `scripts/bench --only micro` measures it). A site whose calls come every `w` cycles may cost
+//! `scripts/bench --only micro` measures 150 and more, so sites cost more than their share). A site whose calls come every `w` cycles may cost
 //! 1/512 of the thread's time, so its gap may grow to 60·512/w, at most `max_gap`. Gaps are drawn
 //! uniformly from 1 ..= 2g − 1 (mean g), so that a period in the host never locks to ours, and each
 //! timed call stands for g calls (Horvitz–Thompson).

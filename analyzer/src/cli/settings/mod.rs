@@ -56,7 +56,7 @@ pub static SETTINGS: &[Setting] = &[
     hook("out", "PERFVISOR_OUT", Kind::Path, "DIR",
         "Directory of the trace [default: a new perfvisor-CMD-PID here]"),
     hook("exact", "PERFVISOR_EXACT", Kind::Switch { default: false }, "BOOL",
-        "Time every call (dearer: about 20 ns each) instead of timing adaptively"),
+        "Time every call (dearer: about 55 ns each) instead of timing adaptively"),
     hook("events", "PERFVISOR_EVENTS", Kind::Switch { default: false }, "BOOL",
         "Also keep every call as an event"),
     hook("flight-recorder", "PERFVISOR_FLIGHT_RECORDER", Kind::Duration, "TIME",
