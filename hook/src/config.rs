@@ -125,7 +125,7 @@ pub fn read() -> (Config, Vec<String>) {
         self_calls: reader.flag(c"PERFVISOR_SELF_CALLS").unwrap_or(false),
         follow: reader.flag(c"PERFVISOR_FOLLOW").unwrap_or(true),
         keep_threads: bounded(reader.number(c"PERFVISOR_KEEP_THREADS"), 512),
-        max_gap: bounded(reader.number(c"PERFVISOR_MAX_GAP"), 1024).clamp(1, 1 << 20),
+        max_gap: bounded(reader.number(c"PERFVISOR_MAX_GAP"), 1024).clamp(1, 1 << 15),
         slow_calls: bounded(reader.number(c"PERFVISOR_SLOW_CALLS"), 256),
         filter: Filter::new(
             include_component.as_bytes(),

@@ -15,7 +15,6 @@ mod gather;
 mod histogram;
 mod ids;
 mod order;
-mod outliers;
 mod profile;
 mod program;
 mod segments;
@@ -24,6 +23,7 @@ mod sums;
 mod symbols;
 mod tables;
 mod threads;
+mod unseen;
 mod waits;
 
 pub use crate::read::Damage;

@@ -1,14 +1,13 @@
 //! Folds one segment into [`Sums`].
 
 use super::clock::Clock;
-use super::estimate::{estimate, EstimateSum, Removed, SegmentSite, SiteEstimate};
+use super::estimate::{estimate, EstimateSum, SegmentSite, SiteEstimate};
 use super::ids::{GroupId, ImageId, ThreadId};
-use super::outliers::{outliers, spread_below, visible_from};
 use super::sums::{ObjectSums, SlowSums, Sums, ThreadSums, WaitSum};
 use super::tables::{ImageMap, LocalSite};
 use crate::read::Segment;
-use perfvisor_format::{ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED, SITE_FLAG_BLOCKING};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use perfvisor_format::{Cell, ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Sites listed per thread.
 const TOP_SITES: usize = 16;
@@ -46,9 +45,9 @@ pub struct FoldView {
 struct CellView {
     /// Cost of timed calls anywhere below.
     below_cost: f64,
-    /// Timed and represented calls directly below.
+    /// Timed calls directly below, and the bias of the calls they stand for.
     child_timed: f64,
-    child_represented: f64,
+    child_bias: f64,
     /// Corrected Σw·d, Σw·self, Σd.
     weighted: f64,
     own: f64,
@@ -67,7 +66,41 @@ struct View<'a> {
     order: Vec<u32>,
     sites: HashMap<u32, SegmentSite>,
     estimates: HashMap<u32, SiteEstimate>,
-    bias: f64,
+    bias: Bias,
+}
+
+/// What the time stamps of a timed call measure of themselves, cycles.
+#[derive(Clone, Copy)]
+struct Bias {
+    always: f64,
+    always_error: f64,
+    sampled: f64,
+    sampled_error: f64,
+}
+
+impl Bias {
+    fn new(header: &ProcessHeader) -> Self {
+        let always = f64::from(header.timed_bias_cycles);
+        let always_error = f64::from(header.timed_bias_error_cycles);
+        // A trace whose writer did not measure the second one says 0.
+        let sampled = f64::from(header.sampled_bias_cycles).max(always);
+        let sampled_error = f64::from(header.sampled_bias_error_cycles).max(always_error);
+        Self { always, always_error, sampled, sampled_error }
+    }
+
+    /// Bias and its error for the calls of `cell`: those of a site timed rarely find the probe cold.
+    fn of(&self, cell: &Cell) -> (f64, f64) {
+        if cell.represented > cell.timed {
+            (self.sampled, self.sampled_error)
+        } else {
+            (self.always, self.always_error)
+        }
+    }
+
+    /// A single raw duration of `cell`, corrected.
+    fn single(&self, cell: &Cell, cycles: u64) -> f64 {
+        (cycles as f64 - self.of(cell).0).max(0.0)
+    }
 }
 
 /// Adds `segment` to `sums`.
@@ -110,7 +143,7 @@ impl<'a> View<'a> {
             order,
             sites: HashMap::new(),
             estimates: HashMap::new(),
-            bias: f64::from(context.header.timed_bias_cycles),
+            bias: Bias::new(context.header),
         }
     }
 
@@ -118,8 +151,7 @@ impl<'a> View<'a> {
     /// cost of timed calls below, which its time stamps enclose.
     fn correct(&mut self) {
         let header = self.context.header;
-        let cost = (f64::from(header.timed_cost_16) / 16.0).max(self.bias);
-        let error = f64::from(header.timed_bias_error_cycles);
+        let cost = (f64::from(header.timed_cost_16) / 16.0).max(self.bias.always);
         for &at in self.order.iter().rev() {
             let entry = &self.segment.cells[at as usize];
             let (timed, represented) = (entry.cell.timed as f64, entry.cell.represented as f64);
@@ -128,7 +160,7 @@ impl<'a> View<'a> {
                 let parent = &mut self.cells[parent as usize];
                 parent.below_cost += below + timed * cost;
                 parent.child_timed += timed;
-                parent.child_represented += represented;
+                parent.child_bias += self.bias.of(&entry.cell).0 * represented;
             }
         }
         for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
@@ -140,13 +172,14 @@ impl<'a> View<'a> {
             let (timed, represented) = (cell.timed as f64, cell.represented as f64);
             let weight = represented / timed;
             let below = view.below_cost;
-            view.measured = (cell.sum as f64 - self.bias * timed - below).max(0.0);
+            let (bias, error) = self.bias.of(cell);
+            view.measured = (cell.sum as f64 - bias * timed - below).max(0.0);
             view.weighted =
-                (cell.weighted_sum as f64 - self.bias * represented - below * weight).max(0.0);
+                (cell.weighted_sum as f64 - bias * represented - below * weight).max(0.0);
             // `below` of the parent held the children's bias once per represented call, but the
             // parent's time holds the whole cost once per timed child.
-            let children = self.bias * view.child_represented - cost * view.child_timed;
-            view.own = cell.weighted_self as f64 - self.bias * represented + children * weight;
+            let children = view.child_bias - cost * view.child_timed;
+            view.own = cell.weighted_self as f64 - bias * represented + children * weight;
             view.systematic = error * represented + 0.5 * below * weight;
         }
     }
@@ -171,13 +204,18 @@ impl<'a> View<'a> {
                 }
             }
             let blocking = self.context.map.site(site).wait != WaitKind::None;
-            let (bias, min) = (self.bias, f64::INFINITY);
+            let (bias, min) = (self.bias.always, f64::INFINITY);
             let sums = SegmentSite { count, blocking, bias, min, ..SegmentSite::default() };
             self.sites.insert(site, sums);
         }
         for state in states {
             if let Some(site) = self.sites.get_mut(&state.site) {
-                site.blocking |= state.flags & SITE_FLAG_BLOCKING != 0;
+                let windows = &mut site.windows;
+                windows.excess += state.unseen_max as f64;
+                windows.long += f64::from(state.long_windows);
+                windows.longest = windows.longest.max(finite(f64::from(state.longest_excess)));
+                let open = site.count.saturating_sub(state.base_count);
+                windows.leave_open(open as f64, site.count as f64);
             }
         }
         for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
@@ -193,96 +231,58 @@ impl<'a> View<'a> {
             site.weighted += view.weighted;
             site.weighted_self += view.own;
             site.weighted_wait += (cell.weighted_wait as f64).min(view.weighted);
+            let windows = &mut site.windows;
+            windows.visible = windows.visible.saturating_add(cell.visible_calls.min(cell.timed));
+            windows.weight += cell.visible_weight as f64;
+            windows.sum += cell.visible_sum as f64;
+            windows.weighted += cell.visible_weighted as f64;
+            windows.variance += finite(cell.visible_variance);
             let variance = [cell.variance_0, cell.variance_1, cell.variance_2];
             for (sum, value) in site.variance.iter_mut().zip(variance) {
                 *sum += finite(value);
             }
-            site.min = site.min.min((cell.min as f64 - self.bias).max(0.0));
+            site.min = site.min.min(self.bias.single(cell, cell.min));
+            site.bias = site.bias.max(self.bias.of(cell).0);
+            site.bias_timed += self.bias.of(cell).0 * cell.timed as f64;
             site.systematic += view.systematic;
         }
-        self.remove_outliers();
         self.estimates = self.sites.iter().map(|(&site, s)| (site, estimate(s))).collect();
-    }
-
-    /// Takes calls that stand for others, but are too long to have hidden others like them, out of
-    /// their cells and sites.
-    fn remove_outliers(&mut self) {
-        let limits: HashMap<u32, f64> =
-            self.segment.states.iter().map(|state| (state.site, visible_from(state))).collect();
-        let mut touched = BTreeSet::new();
-        for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
-            let cell = &entry.cell;
-            let Some(&from) = limits.get(&cell.site).filter(|_| view.usable) else { continue };
-            let Some(site) = self.sites.get_mut(&cell.site).filter(|s| !s.blocking) else {
-                continue;
-            };
-            let found = outliers(self.segment, entry.reference, cell, from);
-            if found.represented <= 0.0 {
-                continue;
-            }
-            let weighted = found.weighted.min(view.weighted);
-            let own = view.own * weighted / view.weighted.max(1.0);
-            site.weighted -= weighted;
-            site.weighted_self -= own;
-            site.raw_weighted -= found.weighted.min(site.raw_weighted);
-            view.weighted -= weighted - found.measured.min(weighted);
-            view.own -= own * (1.0 - found.measured / found.weighted.max(1.0));
-            let removed = site.outliers.get_or_insert_with(Removed::default);
-            removed.represented += found.represented;
-            removed.measured += found.measured;
-            touched.insert(cell.site);
-        }
-        for (view, entry) in self.cells.iter().zip(&self.segment.cells) {
-            let cell = &entry.cell;
-            if !view.usable || !touched.contains(&cell.site) {
-                continue;
-            }
-            let Some(site) = self.sites.get_mut(&cell.site) else { continue };
-            let mean = site.raw_weighted / site.represented.max(1.0);
-            if let (Some(removed), Some(&from)) = (&mut site.outliers, limits.get(&cell.site)) {
-                removed.spread += spread_below(self.segment, cell, from, mean);
-            }
-        }
     }
 
     fn ns(&self, cycles: f64) -> f64 {
         self.context.clock.span_ns(cycles)
     }
 
-    fn sum_of(&self, e: &SiteEstimate, measured: f64, unseen: f64) -> EstimateSum {
+    fn sum_of(&self, e: &SiteEstimate, measured: f64) -> EstimateSum {
         let ns2 = 1.0 / (self.context.clock.per_ns * self.context.clock.per_ns);
         EstimateSum {
             total_ns: self.ns(e.total),
             variance_ns2: e.variance * ns2,
             systematic_ns: self.ns(e.systematic),
             measured_ns: self.ns(measured),
-            unseen_ns: self.ns(if e.exact { 0.0 } else { unseen }),
+            unseen_ns: self.ns(e.above),
+            supposed_ns: self.ns(e.below),
             exact: e.exact,
         }
     }
 
     fn add_sites(&self, sums: &mut Sums) {
-        let mut unseen: HashMap<u32, f64> = HashMap::new();
-        for state in &self.segment.states {
-            *unseen.entry(state.site).or_default() += state.unseen_max as f64;
-        }
         let group = sums.groups.entry(self.context.group).or_default();
         let (mut calls, mut timed) = (0u64, 0u64);
         for (&local, site) in &self.sites {
             let e = self.estimates[&local];
-            let unseen = unseen.get(&local).copied().unwrap_or(0.0);
             let row = group.sites.entry(self.context.map.site(local).site).or_default();
             row.count = row.count.saturating_add(site.count);
             row.timed = row.timed.saturating_add(site.timed);
             if site.timed == 0 {
                 row.unknown = row.unknown.saturating_add(site.count);
             }
-            row.total.add(&self.sum_of(&e, site.measured, unseen));
+            row.total.add(&self.sum_of(&e, site.measured));
             row.self_ns += self.ns(e.own);
             row.wait_ns += self.ns(e.wait);
-            row.bias_timed += self.bias * site.timed as f64;
+            row.bias_timed += site.bias_timed;
             if e.free_calls >= 1.0 {
-                let raw = e.free_mean + self.bias;
+                let raw = e.free_mean + site.bias;
                 row.histogram.add_value(raw as u64, e.free_calls as u64);
                 row.min_ns = row.min_ns.min(self.ns(e.free_mean));
             }
@@ -296,8 +296,7 @@ impl<'a> View<'a> {
             if !view.usable {
                 continue;
             }
-            let single =
-                |cycles: u64| self.context.clock.span_ns((cycles as f64 - self.bias).max(0.0));
+            let single = |cycles: u64| self.ns(self.bias.single(cell, cycles));
             row.min_ns = row.min_ns.min(single(cell.min));
             row.max_ns = row.max_ns.max(single(cell.max));
             let histogram = &mut row.histogram;
@@ -328,11 +327,11 @@ impl<'a> View<'a> {
             node.count += cell.represented as f64 * e.scale;
             node.scaled |= !e.exact;
             node.timed = node.timed.saturating_add(cell.timed);
-            node.total.add(&self.sum_of(&path, view.measured, 0.0));
+            node.total.add(&self.sum_of(&path, view.measured));
             node.self_ns += self.ns(path.own);
             node.wait_ns += self.ns(path.wait);
-            node.min_ns = node.min_ns.min(self.ns((cell.min as f64 - self.bias).max(0.0)));
-            node.max_ns = node.max_ns.max(self.ns((cell.max as f64 - self.bias).max(0.0)));
+            node.min_ns = node.min_ns.min(self.ns(self.bias.single(cell, cell.min)));
+            node.max_ns = node.max_ns.max(self.ns(self.bias.single(cell, cell.max)));
             node.slow_seen = node.slow_seen.saturating_add(cell.slow_seen);
             node.slow_ns += self.ns(cell.slow_sum as f64);
         }
@@ -347,25 +346,27 @@ impl<'a> View<'a> {
             let (total, own, systematic) = (view.weighted, view.own, view.systematic);
             return SiteEstimate { total, own, wait, systematic, exact: true, ..*e };
         }
-        let mean = cell.weighted_sum as f64 / represented;
+        let visible = cell.visible_calls.min(cell.timed) as f64;
+        let usual = (cell.weighted_sum.saturating_sub(cell.visible_sum)) as f64;
+        let mean = usual / (represented - visible).max(1.0);
         let [v0, v1, v2] = [cell.variance_0, cell.variance_1, cell.variance_2].map(finite);
-        let mut variance = (v2 - 2.0 * mean * v1 + mean * mean * v0).max(0.0);
-        if self.sites.get(&cell.site).is_some_and(|site| site.outliers.is_some()) {
-            // Never wider than the whole site's.
-            variance = variance.min(e.variance);
-        }
+        let variance = (v2 - 2.0 * mean * v1 + mean * mean * v0).max(0.0);
         let blocking = self.sites.get(&cell.site).is_some_and(|site| site.blocking);
         // A blocking site grows by free calls of their own mean, not by its contended calls.
         let (scale, free) = match blocking {
             true => (1.0, (e.scale - 1.0).max(0.0) * represented * e.free_mean),
-            false => (e.scale, 0.0),
+            false => (e.time_scale, 0.0),
         };
+        let whole = self.sites.get(&cell.site).map_or(0.0, |site| site.weighted);
+        let share = if whole > 0.0 { (view.weighted / whole).min(1.0) } else { 0.0 };
         SiteEstimate {
             total: view.weighted * scale + free,
             variance: variance * scale * scale,
             systematic: view.systematic * scale,
             own: view.own * scale + free,
             wait: wait * scale,
+            below: e.below * share,
+            above: e.above * share,
             ..*e
         }
     }
@@ -409,7 +410,7 @@ impl<'a> View<'a> {
             let wait_site =
                 (raw.wait_site != u32::MAX).then(|| self.context.map.site(raw.wait_site).site);
             let mut raw = *raw;
-            raw.duration = raw.duration.saturating_sub(self.bias as u64);
+            raw.duration = raw.duration.saturating_sub(self.bias.always as u64);
             let image = self.context.image;
             let thread = self.context.thread.or_else(|| {
                 let record = raw.reserved_small.checked_sub(1)?;

@@ -2,8 +2,6 @@
 
 use crate::{plain, OCTAVES};
 
-/// [`SiteState::flags`]: the API can block and is always timed where it can.
-pub const SITE_FLAG_BLOCKING: u32 = 1;
 /// [`Cell::flags`]: deeper call paths were collapsed into this cell.
 pub const CELL_FLAG_COLLAPSED: u16 = 1;
 
@@ -14,17 +12,15 @@ pub struct SiteState {
     /// Site id.
     pub site: u32,
     /// Current mean gap between timed calls; 1 = every call is timed.
-    pub gap: u32,
+    pub gap: u16,
+    /// Calls timed since the gap last changed; `u16::MAX` = the last one surprised.
+    pub since_change: u16,
     /// Exact count when the site was last rearmed; the table word says what came since.
     pub base_count: u64,
-    /// Upper bound of time (cycles) that untimed calls may hide: excess of long windows.
+    /// Unseen time (cycles): the excess of all long windows, which untimed calls may have taken.
     pub unseen_max: u64,
-    /// Time stamp of the end of the last timed call.
+    /// End of the last timed call that came in its turn: time stamp less the thread's waits so far.
     pub last_tsc: u64,
-    /// Flags, `SITE_FLAG_*`.
-    pub flags: u32,
-    /// Calls timed since the gap last changed.
-    pub since_change: u32,
     /// Moving mean of duration, cycles.
     pub mean: f32,
     /// Moving variance of duration, cycles².
@@ -35,8 +31,12 @@ pub struct SiteState {
     pub cached_cell: u32,
     /// Moving mean of window per call, cycles (time between timed calls / calls between).
     pub window_mean: f32,
-    /// Long windows seen.
+    /// Windows that exceeded the usual by more than the limit, see `unseen_max`.
     pub long_windows: u32,
+    /// The limit, as a share of a window of mean length.
+    pub window_limit: f32,
+    /// The largest excess, cycles.
+    pub longest_excess: f32,
 }
 plain!(SiteState, 64);
 
@@ -92,8 +92,19 @@ pub struct Cell {
     pub wait_sum: u64,
     /// Calls whose end was not seen.
     pub abandoned: u64,
-    /// Zero.
-    pub reserved: [u64; 6],
+    /// Visible calls: timed out of a gap above 1, and too long to have hidden in a window. They
+    /// stand for themselves alone (w = 1 in all sums above).
+    pub visible_calls: u64,
+    /// Σd of visible calls.
+    pub visible_sum: u64,
+    /// Σw of visible calls, w being the gap in force.
+    pub visible_weight: u64,
+    /// Σw·d of visible calls.
+    pub visible_weighted: u64,
+    /// Σ(w²−w)·d² of visible calls.
+    pub visible_variance: f64,
+    /// Writer's scratch while a thread is folded: reference of the cell it went to.
+    pub folded_into: u64,
     /// References (units of 64 bytes) of histogram chunks, one an octave; 0 = empty octave.
     pub histogram: [u32; OCTAVES],
     /// Zero.

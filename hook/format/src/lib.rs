@@ -13,7 +13,7 @@ mod record;
 mod segment;
 mod thread;
 
-pub use cell::{Cell, SiteState, SlowCall, WaitEdge, CELL_FLAG_COLLAPSED, SITE_FLAG_BLOCKING};
+pub use cell::{Cell, SiteState, SlowCall, WaitEdge, CELL_FLAG_COLLAPSED};
 pub use header::{FileHeader, FileKind, ENDIAN_TAG, MAGIC, VERSION_MAJOR, VERSION_MINOR};
 pub use histogram::{bucket_bounds, bucket_of, Bucket, OCTAVES, SUB_BUCKETS};
 pub use record::{

@@ -75,8 +75,12 @@ pub struct ProcessHeader {
     pub user_ns: u64,
     /// See `user_ns`.
     pub system_ns: u64,
+    /// As `timed_bias_cycles`, for calls timed rarely (w > 1): the probe's code is cold then.
+    pub sampled_bias_cycles: u32,
+    /// Uncertainty (± cycles) of that figure.
+    pub sampled_bias_error_cycles: u32,
     /// Zero.
-    pub reserved: [u64; 8],
+    pub reserved: [u64; 7],
 }
 plain!(ProcessHeader, 240);
 

@@ -134,7 +134,7 @@ unsafe fn timed(
         let mut calls = 0;
         if forced == 0 && remaining(word) < 0 {
             if !blocked {
-                weight = (*state).gap;
+                weight = u32::from((*state).gap);
                 pace::adapt(thread, state);
             }
             let before = (*state).base_count;
@@ -155,7 +155,8 @@ unsafe fn timed(
         (*entry).site_state = reference(thread, state);
         (*entry).weight = weight;
         (*entry).wait = if blocked { info.wait } else { 0 };
-        (*entry).reserved[0] = u64::from(calls);
+        (*entry).calls = u64::from(calls);
+        (*entry).waited_before = (*thread).waited;
         let mut index = 0;
         while index < 6 {
             // One by one: the trampoline stored eight bytes each, and a wider load would wait.

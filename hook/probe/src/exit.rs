@@ -50,9 +50,13 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
     unsafe {
         let start = (*entry).start;
         let duration = end.saturating_sub(start);
-        let weight = (*entry).weight;
         let cell: *mut Cell = at(thread, (*entry).cell);
         let state: *mut SiteState = at(thread, (*entry).site_state);
+        let visible = (*entry).weight > 1 && pace::visible(state, duration);
+        if visible {
+            stand_for_itself(cell, entry, duration);
+        }
+        let weight = (*entry).weight;
         let own_wait = if (*entry).wait != 0 { duration } else { 0 };
         let wait = if own_wait != 0 { own_wait } else { (*entry).wait_below.min(duration) };
 
@@ -73,13 +77,50 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
         if !(*thread).event.is_null() {
             write_event(thread, entry, duration);
         }
-        let calls = (*entry).reserved[0] as u32;
-        let last = (*state).last_tsc;
-        (*state).last_tsc = end;
-        let window = if last == 0 { duration } else { start.saturating_sub(last) + duration };
-        let exact = (*thread).max_gap == 1;
-        pace::learn(state, duration, window, if last == 0 { 0 } else { calls }, exact);
+        learn(thread, entry, state, duration, visible);
         shadow::pop(thread, entry);
+    }
+}
+
+/// Hands the call and its window to the pace.
+#[inline(always)]
+unsafe fn learn(
+    thread: *const Thread,
+    entry: *const Entry,
+    state: *mut SiteState,
+    duration: u64,
+    visible: bool,
+) {
+    // SAFETY: guard held.
+    unsafe {
+        let last = (*state).last_tsc;
+        // With every call timed nothing is unseen.
+        let windows = last != 0 && (*thread).max_gap != 1;
+        let calls = if windows { (*entry).calls as u32 } else { 0 };
+        let start = (*entry).start.wrapping_sub((*entry).waited_before);
+        // A call out of turn leaves the window open: its calls are counted when the next turn comes.
+        if (*entry).calls != 0 {
+            let end = (*entry).start.wrapping_add(duration);
+            (*state).last_tsc = end.wrapping_sub((*thread).waited);
+        }
+        let before = start.saturating_sub(last);
+        pace::learn(state, &pace::Timed { duration, before, calls, visible });
+    }
+}
+
+/// Counts a call that no window could have hidden once instead of `weight` times (see `pace`).
+#[cold]
+unsafe fn stand_for_itself(cell: *mut Cell, entry: *mut Entry, duration: u64) {
+    // SAFETY: guard held, live cell and entry.
+    unsafe {
+        let weight = u64::from((*entry).weight);
+        let (w, d) = (weight as f64, duration as f64);
+        (*cell).visible_calls += 1;
+        (*cell).visible_sum += duration;
+        (*cell).visible_weight += weight;
+        (*cell).visible_weighted += duration * weight;
+        (*cell).visible_variance += w * (w - 1.0) * d * d;
+        (*entry).weight = 1;
     }
 }
 

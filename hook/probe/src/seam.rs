@@ -77,8 +77,10 @@ pub struct Entry {
     pub longest_kind: u16,
     /// Reference of the site's state in the segment.
     pub site_state: u32,
-    /// Zero.
-    pub reserved: [u64; 2],
+    /// Calls since the last timed one, this one included; 0 = timed out of turn.
+    pub calls: u64,
+    /// What the thread had waited when the call began, cycles.
+    pub waited_before: u64,
 }
 
 const _: () = {

@@ -150,7 +150,7 @@ unsafe fn fold_site(thread: *mut Thread, group: *mut Thread, from: *mut SiteStat
         (*to).base_count += exact_count(thread, from);
         (*to).unseen_max += (*from).unseen_max;
         (*to).long_windows += (*from).long_windows;
-        (*to).flags |= (*from).flags;
+        (*to).longest_excess = (*to).longest_excess.max((*from).longest_excess);
         (*to).gap = (*to).gap.max((*from).gap);
         (*to).last_tsc = (*to).last_tsc.max((*from).last_tsc);
     }
@@ -161,7 +161,7 @@ unsafe fn fold_cell(thread: *mut Thread, group: *mut Thread, from: *mut Cell) {
     unsafe {
         let parent = match (*from).parent {
             0 => 0,
-            reference => (*at::<Cell>(thread, reference)).reserved[0] as u32,
+            reference => (*at::<Cell>(thread, reference)).folded_into as u32,
         };
         let state = path::site_state(group, (*from).site as usize);
         let to = if state.is_null() { null_mut() } else { path::cell(group, state, parent) };
@@ -169,7 +169,7 @@ unsafe fn fold_cell(thread: *mut Thread, group: *mut Thread, from: *mut Cell) {
             (*(*group).segment).lost_cells += 1;
             return;
         }
-        (*from).reserved[0] = u64::from(reference(group, to));
+        (*from).folded_into = u64::from(reference(group, to));
         (*to).flags |= (*from).flags;
         (*to).timed += (*from).timed;
         (*to).represented += (*from).represented;
@@ -182,6 +182,11 @@ unsafe fn fold_cell(thread: *mut Thread, group: *mut Thread, from: *mut Cell) {
         (*to).variance_0 += (*from).variance_0;
         (*to).variance_1 += (*from).variance_1;
         (*to).variance_2 += (*from).variance_2;
+        (*to).visible_calls += (*from).visible_calls;
+        (*to).visible_sum += (*from).visible_sum;
+        (*to).visible_weight += (*from).visible_weight;
+        (*to).visible_weighted += (*from).visible_weighted;
+        (*to).visible_variance += (*from).visible_variance;
         (*to).slow_threshold = (*to).slow_threshold.max((*from).slow_threshold);
         (*to).slow_seen += (*from).slow_seen;
         (*to).slow_sum += (*from).slow_sum;
@@ -218,7 +223,7 @@ unsafe fn fold_histogram(thread: *mut Thread, group: *mut Thread, from: *mut Cel
 unsafe fn fold_wait(thread: *mut Thread, group: *mut Thread, from: *mut WaitEdge) {
     // SAFETY: the edge's cell was folded before.
     unsafe {
-        let cell = (*at::<Cell>(thread, (*from).cell)).reserved[0] as u32;
+        let cell = (*at::<Cell>(thread, (*from).cell)).folded_into as u32;
         let wait = path::Wait {
             site: (*from).site,
             holder: (*from).holder_tid,
@@ -255,7 +260,7 @@ unsafe fn fold_slow(thread: *mut Thread, group: *mut Thread, from: *mut SlowCall
             return;
         }
         *to = *from;
-        (*to).cell = (*at::<Cell>(thread, (*from).cell)).reserved[0] as u32;
+        (*to).cell = (*at::<Cell>(thread, (*from).cell)).folded_into as u32;
         (*to).reserved_small = index + 1;
         buffer::publish(group, BlockKind::SlowCalls);
         (*group).slow_kept += 1;

@@ -77,7 +77,7 @@ pub static SETTINGS: &[Setting] = &[
         "Also record child processes (--no-follow: do not)"),
     hook("keep-threads", "PERFVISOR_KEEP_THREADS", Kind::Count { min: 0, max: 1 << 20 }, "N",
         "Ended threads kept one by one; later ones are summed by start routine [default: 512]"),
-    hook("max-gap", "PERFVISOR_MAX_GAP", Kind::Count { min: 1, max: 1 << 20 }, "N",
+    hook("max-gap", "PERFVISOR_MAX_GAP", Kind::Count { min: 1, max: 1 << 15 }, "N",
         "Time at least one call in N of a cheap, steady site [default: 1024]"),
     hook("slow-calls", "PERFVISOR_SLOW_CALLS", Kind::Count { min: 0, max: 1 << 16 }, "N",
         "Slow calls kept per thread [default: 256]"),
