@@ -7,7 +7,8 @@
 //! insn     which slots are only called        page      the store
 //! settled  whether the loader is done with it loaded    what was done to which component
 //! ranges   which component an address is in   sites     stubs and call-site numbers
-//! got      the order of all this               scan      when it happens, and by whom
+//! glob     the user's patterns for names       scan      when all this happens, and by whom
+//! got      the order of all this
 //! ```
 //!
 //! What may not happen here, and why:
@@ -25,6 +26,7 @@
 
 pub mod elf;
 pub mod filter;
+mod glob;
 pub mod got;
 pub mod insn;
 mod loaded;
