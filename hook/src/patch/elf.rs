@@ -224,6 +224,14 @@ pub struct Listed<'a> {
 }
 
 impl Listed<'_> {
+    /// Whether `address` lies in a segment of the object.
+    pub fn holds(&self, address: usize) -> bool {
+        self.headers.iter().filter(|header| header.p_type == PT_LOAD).any(|header| {
+            let low = self.base.wrapping_add(header.p_vaddr as usize);
+            address.checked_sub(low).is_some_and(|inside| inside < header.p_memsz as usize)
+        })
+    }
+
     /// Reads the object's headers. `None` when nothing of it is mapped.
     pub fn describe(&self) -> Option<Component> {
         let mut segments = Vec::with_capacity(4);
