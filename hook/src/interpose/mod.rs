@@ -9,9 +9,9 @@ pub mod process;
 pub mod start_routine;
 pub mod thread;
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use perfvisor_probe::seam::Frame;
 use perfvisor_probe::thread::{idle_table, local, Thread};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use thread::{mark_thread, thread_has_ended};
 

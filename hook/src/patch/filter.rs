@@ -2,6 +2,8 @@
 //!
 //! An empty include list includes everything. Nothing is excluded unless asked for.
 
+use alloc::vec::Vec;
+
 use super::elf::file_name;
 use super::glob;
 

@@ -6,6 +6,9 @@
 //! scope later cannot be seen from outside: a lazy slot that only such an object could fill stays
 //! with the loader, and is hooked by a scan after the loader has bound it.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
 use goblin::elf64::sym::STT_GNU_IFUNC;
 
 use super::elf::{self, Component};
@@ -14,7 +17,7 @@ use super::symbols::Wanted;
 /// Indices of `roots` and of all they need, breadth first, in the order of `DT_NEEDED`.
 pub fn closure(components: &[&Component], roots: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::with_capacity(components.len());
-    let mut pending: std::collections::VecDeque<usize> = roots.iter().copied().collect();
+    let mut pending: VecDeque<usize> = roots.iter().copied().collect();
     while let Some(index) = pending.pop_front() {
         let Some(component) = components.get(index) else { continue };
         if order.contains(&index) {
