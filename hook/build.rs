@@ -2,6 +2,10 @@
 
 fn main() {
     println!("cargo:rerun-if-changed=../shim-c");
+    // The standard library would name them for us. Since glibc 2.34 the first two are part of libc.
+    for library in ["dl", "pthread", "c"] {
+        println!("cargo:rustc-link-lib={library}");
+    }
     // The trampoline calls the probe by name: bound at link time, nobody can come between.
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     cc::Build::new()

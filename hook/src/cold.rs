@@ -3,12 +3,12 @@
 use crate::load::{self, Phase};
 use crate::store::lock::Cold;
 use crate::store::{events, fold, segment, threads};
+use core::ptr::null_mut;
 use perfvisor_format::{BlockKind, SegmentKind, ThreadState};
 use perfvisor_probe::cold::ColdCalls;
 use perfvisor_probe::seam::{Entry, FREE, OPEN};
 use perfvisor_probe::shadow;
 use perfvisor_probe::thread::{local, Thread};
-use std::ptr::null_mut;
 
 /// What `probe::cold` is set to at load.
 pub const CALLS: ColdCalls = ColdCalls {
@@ -143,7 +143,7 @@ fn stack_bounds(beginning: &Beginning) -> (u64, u64) {
 fn default_stack() -> u64 {
     // SAFETY: getrlimit fills the struct.
     unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
+        let mut limit: libc::rlimit = core::mem::zeroed();
         libc::getrlimit(libc::RLIMIT_STACK, &mut limit);
         match limit.rlim_cur {
             libc::RLIM_INFINITY => 64 << 20,

@@ -1,7 +1,9 @@
 //! Environment → [`Config`], read once at load.
 
 use crate::patch::filter::Filter;
-use std::ffi::CStr;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::ffi::CStr;
 
 /// Settings in force.
 pub struct Config {

@@ -8,13 +8,23 @@
 //! What may not happen here: no exit, abort or panic; no write to the host's stdout; no file
 //! descriptor kept open; errno, signal mask and environment stay as they were; no use of the host's
 //! malloc (the host may be in it). All cold work runs with signals blocked and under one lock.
+//!
+//! The standard library is not linked: its thread-locals alone would take more than the 64 bytes of
+//! static TLS that are ours (`tests/tests/artifact.rs`), and parts of it enter the host's malloc.
+#![cfg_attr(not(test), no_std)]
+
+#[macro_use]
+extern crate alloc;
 
 mod allocator;
 mod cold;
 mod config;
 mod diag;
 mod exports;
+mod files;
 mod interpose;
 mod load;
+#[cfg(not(test))]
+mod panic;
 mod patch;
 mod store;

@@ -1,10 +1,13 @@
 //! From being mapped to recording, and the phases in between.
 
 use crate::config::{self, Config};
+use crate::files;
 use crate::store::lock::{Cold, Quiet};
 use crate::store::{process, threads};
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 use perfvisor_format::EndKind;
-use std::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
 
 /// Where the hook stands in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +28,7 @@ pub enum Phase {
 }
 
 static PHASE: AtomicU8 = AtomicU8::new(Phase::Loading as u8);
-static CONFIG: AtomicPtr<Config> = AtomicPtr::new(std::ptr::null_mut());
+static CONFIG: AtomicPtr<Config> = AtomicPtr::new(core::ptr::null_mut());
 
 /// The phase.
 pub fn phase() -> Phase {
@@ -98,7 +101,7 @@ fn start(config: &Config) -> Result<(), String> {
     // SAFETY: before the first slot is patched nobody reads these.
     unsafe {
         perfvisor_probe::cold::COLD = crate::cold::CALLS;
-        perfvisor_has_xsave = u64::from(std::is_x86_feature_detected!("xsave"));
+        perfvisor_has_xsave = u64::from(has_xsave());
     }
     process::create(config, false)?;
     threads::create()?;
@@ -116,6 +119,12 @@ unsafe extern "C" {
     static mut perfvisor_has_xsave: u64;
 }
 
+/// Whether XSAVE may be used: OSXSAVE, bit 27 of CPUID leaf 1, says that both the processor and the
+/// kernel know it.
+fn has_xsave() -> bool {
+    core::arch::x86_64::__cpuid(1).ecx & 1 << 27 != 0
+}
+
 fn tsc_is_forbidden() -> bool {
     let mut mode = 0i32;
     // SAFETY: PR_GET_TSC writes one int.
@@ -125,15 +134,13 @@ fn tsc_is_forbidden() -> bool {
 
 /// Writes who runs and with which settings.
 fn describe(config: &Config) {
-    if let Ok(exe) = std::fs::read_link("/proc/self/exe") {
-        use std::os::unix::ffi::OsStrExt;
-        process::write_setting("exe", exe.as_os_str().as_bytes());
+    if let Ok(exe) = files::read_link(c"/proc/self/exe") {
+        process::write_setting("exe", &exe);
     }
-    if let Ok(cwd) = std::env::current_dir() {
-        use std::os::unix::ffi::OsStrExt;
-        process::write_setting("cwd", cwd.as_os_str().as_bytes());
+    if let Ok(cwd) = files::working_directory() {
+        process::write_setting("cwd", &cwd);
     }
-    if let Ok(line) = std::fs::read("/proc/self/cmdline") {
+    if let Ok(line) = files::read(c"/proc/self/cmdline") {
         let text = line.strip_suffix(b"\0").unwrap_or(&line);
         for (index, argument) in text.split(|&byte| byte == 0).enumerate().take(64) {
             process::write_setting(&format!("argv{index}"), argument);

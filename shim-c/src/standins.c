@@ -19,6 +19,8 @@ int (*perfvisor_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *
 int (*perfvisor_real_thrd_create)(thrd_t *, thrd_start_t, void *);
 int (*perfvisor_real_backtrace)(void **, int);
 _Unwind_Reason_Code (*perfvisor_real_unwind_backtrace)(_Unwind_Trace_Fn, void *);
+/* Of the same unwinder: its frames mean nothing to another one. */
+_Unwind_Ptr (*perfvisor_real_unwind_get_ip)(struct _Unwind_Context *);
 
 /* In Rust (interpose/). */
 void *perfvisor_wrap_pointer(uintptr_t caller, const char *name, void *address);
@@ -114,7 +116,7 @@ struct trace {
 static _Unwind_Reason_Code trace_frame(struct _Unwind_Context *context, void *argument)
 {
 	struct trace *trace = argument;
-	if (perfvisor_is_own_code(_Unwind_GetIP(context)))
+	if (perfvisor_is_own_code(perfvisor_real_unwind_get_ip(context)))
 		return _URC_NO_REASON;
 	return trace->function(context, trace->argument);
 }

@@ -2,11 +2,11 @@
 //! with a thread state that belongs to no file.
 
 use crate::store::{process, segment};
+use core::sync::atomic::{AtomicU32, Ordering};
 use perfvisor_format::{Cell, SegmentHeader, ARENA_OFFSET, MAX_SITES};
 use perfvisor_probe::clock::now;
 use perfvisor_probe::path;
 use perfvisor_probe::thread::{idle_table, local};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Site id whose stub calibration borrows: the last of the plain ones, never given out.
 pub const SITE: usize = perfvisor_probe::sites::MUTEX_FIRST - 1;
@@ -53,7 +53,7 @@ pub fn run() {
         (*thread).stack_high = u64::MAX;
         perfvisor_targets[SITE] = perfvisor_empty as *const () as u64;
         let stub = (&raw const perfvisor_stubs).add(SITE * 64);
-        let stub: unsafe extern "C" fn() = std::mem::transmute(stub);
+        let stub: unsafe extern "C" fn() = core::mem::transmute(stub);
         let local = local();
         (*local).thread = thread;
         (*local).table = (*thread).table;
@@ -71,7 +71,7 @@ pub fn run() {
         (*(*thread).table.add(SITE)) = 1 << 20;
         let counted = best(|| perfvisor_call_many(stub, CALLS));
         let plain = best(|| perfvisor_call_many(perfvisor_empty, CALLS));
-        (*local).thread = std::ptr::null_mut();
+        (*local).thread = core::ptr::null_mut();
         (*local).table = idle_table();
         let per_call = |cycles: u64| (cycles.saturating_sub(plain) * 16 / u64::from(CALLS)) as u32;
         TIMED_COST.store(per_call(timed), Ordering::Relaxed);
@@ -88,7 +88,7 @@ unsafe fn anonymous_segment(bytes: usize) -> Option<*mut u8> {
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let access = libc::PROT_READ | libc::PROT_WRITE;
-        let at = libc::mmap(std::ptr::null_mut(), bytes + align, access, flags, -1, 0);
+        let at = libc::mmap(core::ptr::null_mut(), bytes + align, access, flags, -1, 0);
         if at == libc::MAP_FAILED {
             return None;
         }
@@ -170,9 +170,9 @@ pub fn write() {
 
 /// TSC frequency: CPUID leaf 0x15 where it says, else a short comparison with CLOCK_MONOTONIC.
 fn tsc_hz() -> u64 {
-    let leaf = std::arch::x86_64::__cpuid(0);
+    let leaf = core::arch::x86_64::__cpuid(0);
     if leaf.eax >= 0x15 {
-        let ratio = std::arch::x86_64::__cpuid(0x15);
+        let ratio = core::arch::x86_64::__cpuid(0x15);
         if ratio.eax != 0 && ratio.ebx != 0 && ratio.ecx != 0 {
             return u64::from(ratio.ecx) * u64::from(ratio.ebx) / u64::from(ratio.eax);
         }

@@ -9,9 +9,9 @@ pub mod process;
 pub mod start_routine;
 pub mod thread;
 
+use core::sync::atomic::{AtomicBool, Ordering};
 use perfvisor_probe::seam::Frame;
 use perfvisor_probe::thread::{idle_table, local, Thread};
-use std::sync::atomic::{AtomicBool, Ordering};
 
 pub use thread::{mark_thread, thread_has_ended};
 
@@ -136,7 +136,8 @@ real!(
     perfvisor_real_pthread_create,
     perfvisor_real_thrd_create,
     perfvisor_real_backtrace,
-    perfvisor_real_unwind_backtrace
+    perfvisor_real_unwind_backtrace,
+    perfvisor_real_unwind_get_ip
 );
 
 unsafe extern "C" {
@@ -166,7 +167,7 @@ pub fn stand_in(name: &[u8], target: usize) -> usize {
             b"backtrace" => {
                 (&raw mut perfvisor_real_backtrace, perfvisor_backtrace as *const () as usize)
             }
-            b"_Unwind_Backtrace" => (
+            b"_Unwind_Backtrace" if has_get_ip(target) => (
                 &raw mut perfvisor_real_unwind_backtrace,
                 perfvisor_unwind_backtrace as *const () as usize,
             ),
@@ -180,6 +181,20 @@ pub fn stand_in(name: &[u8], target: usize) -> usize {
         } else {
             target
         }
+    }
+}
+
+/// Finds the `_Unwind_GetIP` that belongs to the `_Unwind_Backtrace` at `target`, for the stand-in.
+///
+/// Not linked: the host may have no libgcc_s, or another unwinder whose frames that cannot read.
+fn has_get_ip(target: usize) -> bool {
+    // SAFETY: written under the scan lock, before a slot leads to the stand-in.
+    unsafe {
+        if perfvisor_real_unwind_get_ip.is_null() {
+            let found = crate::patch::scope::sibling(target, b"_Unwind_GetIP").unwrap_or(0);
+            perfvisor_real_unwind_get_ip = found as *mut core::ffi::c_void;
+        }
+        !perfvisor_real_unwind_get_ip.is_null()
     }
 }
 

@@ -2,6 +2,8 @@
 
 use crate::load::{self, Phase};
 use crate::store::{lock, process};
+use alloc::ffi::CString;
+use alloc::vec::Vec;
 use perfvisor_format::EndKind;
 use perfvisor_probe::thread::{idle_table, local};
 
@@ -28,8 +30,8 @@ unsafe extern "C" fn child() {
     // SAFETY: the child's only thread.
     unsafe {
         (*local()).table = idle_table();
-        (*local()).thread = std::ptr::null_mut();
-        perfvisor_probe::cold::LATE = std::ptr::null_mut();
+        (*local()).thread = core::ptr::null_mut();
+        perfvisor_probe::cold::LATE = core::ptr::null_mut();
     }
     let recording = matches!(load::phase(), Phase::Recording | Phase::Forked);
     crate::cold::forget_all();
@@ -96,7 +98,7 @@ pub fn hide_from_children() {
         let joined = rest.join(&b':');
         // SAFETY: the constructor runs before the program's threads; setenv copies.
         unsafe {
-            match std::ffi::CString::new(joined) {
+            match CString::new(joined) {
                 Ok(text) if !text.is_empty() => {
                     libc::setenv(c"LD_PRELOAD".as_ptr(), text.as_ptr(), 1);
                 }
@@ -131,7 +133,7 @@ pub fn hide_from_children() {
 fn own_path() -> Option<Vec<u8>> {
     // SAFETY: dladdr fills the struct for an address of ours.
     unsafe {
-        let mut info: libc::Dl_info = std::mem::zeroed();
+        let mut info: libc::Dl_info = core::mem::zeroed();
         if libc::dladdr(own_path as *const () as *const _, &mut info) == 0 {
             return None;
         }

@@ -94,7 +94,7 @@ fn read_words(address: usize) -> Option<[usize; WORDS]> {
     let mut words = [0usize; WORDS];
     // SAFETY: process_vm_readv checks the source; the target is a local.
     unsafe {
-        let bytes = std::mem::size_of_val(&words);
+        let bytes = core::mem::size_of_val(&words);
         let to = libc::iovec { iov_base: words.as_mut_ptr().cast(), iov_len: bytes };
         let from = libc::iovec { iov_base: address as *mut _, iov_len: bytes };
         let read = libc::process_vm_readv(libc::getpid(), &to, 1, &from, 1, 0);

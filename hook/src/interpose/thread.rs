@@ -4,8 +4,9 @@ use super::start_routine;
 use crate::cold::{self, Beginning};
 use crate::store::lock::Cold;
 use crate::store::threads;
+use alloc::boxed::Box;
+use core::sync::atomic::{AtomicU32, Ordering};
 use perfvisor_probe::thread::{local, Thread};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Value of the TSD key once the thread's end was noted.
 const ENDED: usize = 1;
@@ -38,7 +39,7 @@ pub fn mark_thread(thread: *mut Thread) {
 
 /// A forked child: its only thread is new to us.
 pub fn unmark() {
-    set(std::ptr::null());
+    set(core::ptr::null());
 }
 
 /// Whether the calling thread's end was noted already (later destructors still call).
@@ -88,7 +89,7 @@ pub unsafe extern "C" fn perfvisor_thread_prepare(
     attributes: *const libc::pthread_attr_t,
 ) -> *mut core::ffi::c_void {
     if crate::load::phase() != crate::load::Phase::Recording || super::restricted() {
-        return std::ptr::null_mut();
+        return core::ptr::null_mut();
     }
     let _cold = Cold::enter();
     let mut beginning = Beginning { start: start as u64, ..Beginning::default() };

@@ -7,12 +7,13 @@
 //! A component may be read while it stays mapped. The loader's list lock (held by
 //! `dl_iterate_phdr`) sees to that, see `got.rs`.
 
+use alloc::vec::Vec;
 use core::ffi::{c_int, c_void, CStr};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use goblin::elf64::program_header::{PF_R, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD, PT_NOTE};
 
 use super::symbols::Tables;
+use crate::files;
 
 /// [`Component::flags`]: the executable.
 pub const FLAG_EXECUTABLE: u32 = 1;
@@ -224,6 +225,14 @@ pub struct Listed<'a> {
 }
 
 impl Listed<'_> {
+    /// Whether `address` lies in a segment of the object.
+    pub fn holds(&self, address: usize) -> bool {
+        self.headers.iter().filter(|header| header.p_type == PT_LOAD).any(|header| {
+            let low = self.base.wrapping_add(header.p_vaddr as usize);
+            address.checked_sub(low).is_some_and(|inside| inside < header.p_memsz as usize)
+        })
+    }
+
     /// Reads the object's headers. `None` when nothing of it is mapped.
     pub fn describe(&self) -> Option<Component> {
         let mut segments = Vec::with_capacity(4);
@@ -292,14 +301,14 @@ impl Listed<'_> {
 
     fn path(&self) -> Vec<u8> {
         if self.first {
-            if let Ok(path) = std::fs::read_link("/proc/self/exe") {
-                return path.into_os_string().into_vec();
+            if let Ok(path) = files::read_link(c"/proc/self/exe") {
+                return path;
             }
         }
         // A relative name was relative to the directory at load time, which is this one mostly.
         if self.name.first() != Some(&b'/') && self.name.contains(&b'/') {
-            if let Ok(path) = std::fs::canonicalize(std::ffi::OsStr::from_bytes(self.name)) {
-                return path.into_os_string().into_vec();
+            if let Ok(path) = files::c_path(self.name).and_then(|name| files::canonical(&name)) {
+                return path;
             }
         }
         self.name.to_vec()
@@ -442,6 +451,7 @@ pub fn while_listed(body: &mut dyn FnMut()) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::ffi::OsStrExt;
 
     #[test]
     fn the_executable_comes_first_and_libc_is_known() {

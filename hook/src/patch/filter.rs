@@ -2,9 +2,10 @@
 //!
 //! An empty include list includes everything. Nothing is excluded unless asked for.
 
-use fast_glob::glob_match;
+use alloc::vec::Vec;
 
 use super::elf::file_name;
+use super::glob;
 
 /// Include and exclude globs, as the settings name them.
 #[derive(Clone, Debug, Default)]
@@ -24,7 +25,7 @@ fn globs(list: &[u8]) -> Vec<Vec<u8>> {
 }
 
 fn any(globs: &[Vec<u8>], name: &[u8]) -> bool {
-    globs.iter().any(|glob| glob_match(glob, name))
+    globs.iter().any(|pattern| glob::matches(pattern, name))
 }
 
 impl Filter {

@@ -15,12 +15,14 @@
 //! A component that another thread is just loading stands in the list before it is relocated. Such
 //! a component is left for a later scan (`settled.rs`).
 
-use std::sync::{Mutex, MutexGuard, TryLockError};
+use alloc::boxed::Box;
+use alloc::vec::Vec;
 
 use goblin::elf64::program_header::{PF_R, PF_X};
 use perfvisor_format::SkipReason;
 
 use super::elf::{self, Component, FLAG_HOOK, FLAG_LOADER, FLAG_VDSO};
+use super::exclusive::{Exclusive, Taken};
 pub use super::loaded::ScanResult;
 use super::loaded::{Patched, Pending, State};
 use super::page::{self, Store};
@@ -32,22 +34,22 @@ use super::symbols::Wanted;
 use crate::config::Config;
 use crate::{diag, store};
 
-static STATE: Mutex<State> = Mutex::new(State::new());
+static STATE: Exclusive<State> = Exclusive::new(State::new());
 
-/// Pauses of 50 µs before the patch lock is given up.
+/// Pauses before the patch lock is given up.
 const LOCK_TRIES: u32 = 20;
+/// Length of a pause.
+const PAUSE: libc::timespec = libc::timespec { tv_sec: 0, tv_nsec: 50_000 };
 
 /// The patch lock. `None` if it cannot be had soon: held by a thread that fork left behind, or by
 /// this very thread (an IFUNC resolver or a signal handler that calls dlopen).
-fn lock() -> Option<MutexGuard<'static, State>> {
+fn lock() -> Option<Taken<'static, State>> {
     for _ in 0..LOCK_TRIES {
-        match STATE.try_lock() {
-            Ok(state) => return Some(state),
-            Err(TryLockError::Poisoned(state)) => return Some(state.into_inner()),
-            Err(TryLockError::WouldBlock) => {
-                std::thread::sleep(core::time::Duration::from_micros(50));
-            }
+        if let Some(state) = STATE.take() {
+            return Some(state);
         }
+        // SAFETY: reads a constant; the time left after a signal is not wanted.
+        unsafe { libc::nanosleep(&PAUSE, core::ptr::null_mut()) };
     }
     None
 }

@@ -141,6 +141,8 @@ fn classify(text: &[u8], at: usize, text_addr: usize, slots: &[usize], uses: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patch::elf::list;
+    use goblin::elf64::program_header::PF_X;
 
     const TEXT: usize = 0x40_1000;
     const SLOTS: [usize; 3] = [0x40_8000, 0x40_8008, 0x40_8ff8];
@@ -225,11 +227,14 @@ mod tests {
     #[test]
     fn a_decoder_agrees_on_a_real_library() {
         use iced_x86::{Decoder, DecoderOptions, Mnemonic, OpKind, Register};
-        let bytes = std::fs::read(std::env::current_exe().expect("an executable")).expect("read");
-        // The text of this very test, as mapped in memory, against random-looking slots: every
-        // address that some instruction of it names relative to rip.
-        let (low, high) = (bytes.len() / 4, bytes.len() / 4 + 40_000);
-        let text = &bytes[low..high];
+        // The text of this very test, against random-looking slots: every address that some
+        // instruction of it names relative to rip.
+        let mut own = None;
+        list(&mut |listed, _| own = own.take().or_else(|| listed.describe()));
+        let own = own.expect("an executable");
+        let code = own.segments.iter().find(|segment| segment.flags & PF_X != 0).expect("code");
+        let text = own.view::<u8>((code.low + code.high) / 2, 40_000).expect("text");
+        let text = text.bytes();
         let mut decoder = Decoder::with_ip(64, text, TEXT as u64, DecoderOptions::NONE);
         let mut oracle = std::collections::BTreeMap::<usize, SlotUse>::new();
         while decoder.can_decode() {

@@ -1,6 +1,8 @@
 //! What is loaded and what was done to it: the state that scans bring up to date.
 
-use std::collections::BTreeMap;
+use alloc::boxed::Box;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 
 use super::elf::{self, Changes, Component};
 use super::filter::Filter;

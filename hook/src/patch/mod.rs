@@ -7,6 +7,7 @@
 //! insn     which slots are only called        page      the store
 //! settled  whether the loader is done with it loaded    what was done to which component
 //! ranges   which component an address is in   sites     stubs and call-site numbers
+//! glob     the user's patterns for names       exclusive a lock that is never waited for
 //! got      the order of all this               scan      when it happens, and by whom
 //! ```
 //!
@@ -24,7 +25,9 @@
 //! - *Our own slots are never patched*, so what this library calls is the real thing.
 
 pub mod elf;
+mod exclusive;
 pub mod filter;
+mod glob;
 pub mod got;
 pub mod insn;
 mod loaded;

@@ -112,7 +112,7 @@ pub fn place_of(address: usize) -> Option<Place> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicBool;
+    use core::sync::atomic::AtomicBool;
 
     fn table() -> Box<Table> {
         Box::new(Table {

@@ -6,7 +6,7 @@
 
 use super::{got, sites};
 use crate::store::lock::Quiet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 static BUSY: AtomicBool = AtomicBool::new(false);
 

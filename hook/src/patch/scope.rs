@@ -6,15 +6,18 @@
 //! scope later cannot be seen from outside: a lazy slot that only such an object could fill stays
 //! with the loader, and is hooked by a scan after the loader has bound it.
 
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+
 use goblin::elf64::sym::STT_GNU_IFUNC;
 
-use super::elf::Component;
+use super::elf::{self, Component};
 use super::symbols::Wanted;
 
 /// Indices of `roots` and of all they need, breadth first, in the order of `DT_NEEDED`.
 pub fn closure(components: &[&Component], roots: &[usize]) -> Vec<usize> {
     let mut order: Vec<usize> = Vec::with_capacity(components.len());
-    let mut pending: std::collections::VecDeque<usize> = roots.iter().copied().collect();
+    let mut pending: VecDeque<usize> = roots.iter().copied().collect();
     while let Some(index) = pending.pop_front() {
         let Some(component) = components.get(index) else { continue };
         if order.contains(&index) {
@@ -56,4 +59,30 @@ pub fn resolve(scope: &[&Component], wanted: &Wanted<'_>) -> Option<Definition> 
         return Some(Definition { component: component.id, address });
     }
     None
+}
+
+/// The function `name` of the very component that `address` lies in.
+pub fn sibling(address: usize, name: &[u8]) -> Option<usize> {
+    let mut found = None;
+    elf::list(&mut |listed, _| {
+        if found.is_none() && listed.holds(address) {
+            let component = listed.describe();
+            let scope: Vec<&Component> = component.iter().collect();
+            found = resolve(&scope, &Wanted::new(name, None));
+        }
+    });
+    found.map(|definition| definition.address)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::sibling;
+
+    #[test]
+    fn a_sibling_comes_from_the_same_component() {
+        let read = libc::read as *const () as usize;
+        assert_eq!(sibling(read, b"write"), Some(libc::write as *const () as usize));
+        assert_eq!(sibling(read, b"_Unwind_GetIP"), None);
+        assert_eq!(sibling(8, b"write"), None);
+    }
 }

@@ -6,9 +6,10 @@
 use super::policy::{Action, FreeCheck, Policy};
 use crate::interpose::{self, Special};
 use crate::store::process::{write_site, SiteRecord};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
 use perfvisor_format::{SiteHow, MAX_SITES};
 use perfvisor_probe::sites::{self as table, SiteInfo};
-use std::collections::BTreeMap;
 
 /// Bytes of one stub.
 const STUB_BYTES: usize = 64;

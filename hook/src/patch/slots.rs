@@ -1,5 +1,7 @@
 //! What is to be done with each slot of a component, and why.
 
+use alloc::vec::Vec;
+
 use goblin::elf64::program_header::{PF_R, PF_X};
 use goblin::elf64::reloc::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT};
 use goblin::elf64::sym::{Sym, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};

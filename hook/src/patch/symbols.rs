@@ -5,6 +5,8 @@
 //! takes the loader's lock, and dlvsym rejects the unversioned definitions of preloaded
 //! allocators that the loader accepts.
 
+use alloc::vec::Vec;
+
 use goblin::elf64::dynamic::{
     Dyn, DF_SYMBOLIC, DT_FLAGS, DT_GNU_HASH, DT_HASH, DT_JMPREL, DT_NEEDED, DT_NULL, DT_PLTREL,
     DT_PLTRELSZ, DT_RELA, DT_RELASZ, DT_SONAME, DT_STRSZ, DT_STRTAB, DT_SYMBOLIC, DT_SYMTAB,

@@ -3,9 +3,9 @@
 use super::file;
 use super::process;
 use crate::config::Config;
+use core::ptr::null_mut;
 use perfvisor_format::{EventChunkHeader, FileHeader, FileKind, EVENT_CHUNK_BYTES};
 use perfvisor_probe::thread::Thread;
-use std::ptr::null_mut;
 
 /// Bytes before the first chunk.
 const HEADER: usize = 4096;

@@ -4,8 +4,8 @@
 //! descriptor numbers stay its own. Before bytes of it are used they are populated: a full disk
 //! then answers with an error here instead of SIGBUS in the host.
 
+use alloc::ffi::CString;
 use perfvisor_format::FileHeader;
-use std::ffi::CString;
 
 /// Linux 5.14: allocates and maps pages writable, or fails.
 const MADV_POPULATE_WRITE: i32 = 23;
@@ -25,7 +25,7 @@ pub struct Mapping {
 pub fn size_limit() -> u64 {
     // SAFETY: getrlimit fills the struct.
     unsafe {
-        let mut limit: libc::rlimit = std::mem::zeroed();
+        let mut limit: libc::rlimit = core::mem::zeroed();
         if libc::getrlimit(libc::RLIMIT_FSIZE, &mut limit) != 0 {
             return u64::MAX;
         }
@@ -87,9 +87,9 @@ unsafe fn reserve(bytes: usize, offset: usize, align: usize) -> *mut u8 {
     unsafe {
         let total = bytes + align;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
-        let start = libc::mmap(std::ptr::null_mut(), total, libc::PROT_NONE, flags, -1, 0);
+        let start = libc::mmap(core::ptr::null_mut(), total, libc::PROT_NONE, flags, -1, 0);
         if start == libc::MAP_FAILED {
-            return std::ptr::null_mut();
+            return core::ptr::null_mut();
         }
         let start = start as usize;
         let base = (start + offset).next_multiple_of(align) - offset;
@@ -128,7 +128,7 @@ pub fn shorten(path: &CString, bytes: usize) {
 fn has_room() -> bool {
     // SAFETY: statvfs fills the struct.
     unsafe {
-        let mut stat: libc::statvfs = std::mem::zeroed();
+        let mut stat: libc::statvfs = core::mem::zeroed();
         let Some(directory) = crate::store::process::directory() else { return false };
         libc::statvfs(directory.as_ptr(), &mut stat) == 0
             && stat.f_bavail * stat.f_frsize > 16 << 20
@@ -139,5 +139,5 @@ fn has_room() -> bool {
 pub fn put_header(mapping: &Mapping, header: &FileHeader) {
     let bytes = header.as_bytes();
     // SAFETY: every mapping of ours is at least a page long and its first page is populated.
-    unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.base, bytes.len()) };
+    unsafe { core::ptr::copy_nonoverlapping(bytes.as_ptr(), mapping.base, bytes.len()) };
 }

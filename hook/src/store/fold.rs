@@ -5,6 +5,7 @@
 //! FORMAT.md, "Folding", says what a reader does when a kill interrupts this.
 
 use super::segment;
+use core::ptr::null_mut;
 use perfvisor_format::{
     BlockHeader, BlockKind, Cell, SegmentKind, SiteState, SlowCall, WaitEdge, ARENA_OFFSET,
     OCTAVES, SUB_BUCKETS,
@@ -12,7 +13,6 @@ use perfvisor_format::{
 use perfvisor_probe::sync::count_low;
 use perfvisor_probe::thread::{at, reference, Thread};
 use perfvisor_probe::{buffer, path};
-use std::ptr::null_mut;
 
 /// Slow calls a group keeps.
 const GROUP_SLOW_CALLS: u32 = 4096;

@@ -4,7 +4,7 @@
 //! and from a scan that does not. It is never held while the dynamic loader is called: a thread
 //! inside dlopen may wait for it.
 
-use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 /// 0 free, 1 held, 2 held and waited for.
 static LOCK: AtomicU32 = AtomicU32::new(0);
@@ -37,8 +37,8 @@ impl Quiet {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
-            let mut all = std::mem::zeroed();
-            let mut mask = std::mem::zeroed();
+            let mut all = core::mem::zeroed();
+            let mut mask = core::mem::zeroed();
             libc::sigfillset(&mut all);
             libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut mask);
             Self { mask, errno, cancel }
@@ -50,10 +50,10 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // SAFETY: restores what `enter` saved on this thread.
         unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, std::ptr::null_mut());
+            libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, core::ptr::null_mut());
             *libc::__errno_location() = self.errno;
             // Last: a pending cancellation of the asynchronous kind happens in here.
-            pthread_setcancelstate(self.cancel, std::ptr::null_mut());
+            pthread_setcancelstate(self.cancel, core::ptr::null_mut());
         }
     }
 }
@@ -120,6 +120,6 @@ pub fn release() {
 fn futex(operation: i32, value: u32) {
     // SAFETY: the word is a static; no timeout.
     unsafe {
-        libc::syscall(libc::SYS_futex, LOCK.as_ptr(), operation, value, std::ptr::null::<u8>());
+        libc::syscall(libc::SYS_futex, LOCK.as_ptr(), operation, value, core::ptr::null::<u8>());
     }
 }

@@ -3,13 +3,17 @@
 use super::file::{self, Mapping};
 use super::lock;
 use crate::config::Config;
+use crate::files::{self, Errno};
 use crate::patch::elf::Component;
+use alloc::boxed::Box;
+use alloc::ffi::CString;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use perfvisor_format::{
     crc32, EndKind, FileHeader, FileKind, ProcessHeader, RecordHeader, RecordKind, SkipReason,
     MAX_SITES, PROCESS_HEADER_BYTES,
 };
-use std::ffi::CString;
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 
 /// Largest `process.pv`: enough for 16 384 sites and as many skips with long names.
 const LARGEST: usize = 32 << 20;
@@ -25,7 +29,7 @@ struct Process {
     image_id: u64,
 }
 
-static PROCESS: AtomicPtr<Process> = AtomicPtr::new(std::ptr::null_mut());
+static PROCESS: AtomicPtr<Process> = AtomicPtr::new(core::ptr::null_mut());
 
 fn process() -> Option<&'static mut Process> {
     // SAFETY: set under the cold lock to a leaked box; every user holds that lock.
@@ -34,7 +38,7 @@ fn process() -> Option<&'static mut Process> {
 
 /// A forked child writes no more to its parent's files.
 pub fn forget() {
-    PROCESS.store(std::ptr::null_mut(), Ordering::Release);
+    PROCESS.store(core::ptr::null_mut(), Ordering::Release);
 }
 
 /// What names the files of this image: pid, generation, image id.
@@ -77,27 +81,24 @@ pub fn header() -> Option<&'static mut ProcessHeader> {
 /// Makes `out` (and parents) and in it the image's own directory; returns it and the generation.
 fn make_directory(out: &[u8], pid: u32) -> Result<(CString, u32), String> {
     let shown = String::from_utf8_lossy(out).into_owned();
-    let mut absolute = Vec::new();
+    let mut root = Vec::new();
     if out.first() != Some(&b'/') {
-        let here = std::env::current_dir().map_err(|e| format!("working directory: {e}"))?;
-        absolute.extend_from_slice(std::os::unix::ffi::OsStrExt::as_bytes(here.as_os_str()));
-        absolute.push(b'/');
+        root = files::working_directory().map_err(|e| format!("working directory: {e}"))?;
+        root.push(b'/');
     }
-    absolute.extend_from_slice(out);
-    let root: &std::path::Path = std::path::Path::new(
-        <std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(&absolute),
-    );
-    std::fs::create_dir_all(root).map_err(|e| format!("cannot make directory {shown}: {e}"))?;
+    root.extend_from_slice(out);
+    files::make_directories(&root).map_err(|e| format!("cannot make directory {shown}: {e}"))?;
+    if root.last() != Some(&b'/') {
+        root.push(b'/');
+    }
     for generation in 0..10_000 {
-        let path = root.join(format!("p{pid}.{generation}"));
-        match std::fs::create_dir(&path) {
-            Ok(()) => {
-                use std::os::unix::ffi::OsStrExt;
-                let path = CString::new(path.as_os_str().as_bytes()).map_err(|e| e.to_string())?;
-                return Ok((path, generation));
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(format!("cannot make directory {}: {e}", path.display())),
+        let mut path = root.clone();
+        path.extend_from_slice(format!("p{pid}.{generation}").as_bytes());
+        let path = files::c_path(path).map_err(|e| format!("{shown}: {e}"))?;
+        match files::make_directory(&path) {
+            Ok(()) => return Ok((path, generation)),
+            Err(Errno(libc::EEXIST)) => {}
+            Err(e) => return Err(format!("cannot make directory {}: {e}", path.to_string_lossy())),
         }
     }
     Err(format!("{shown} holds 10 000 images of process {pid} already"))
@@ -114,7 +115,7 @@ pub fn create(config: &Config, forked: bool) -> Result<(), String> {
     let shown = directory.to_string_lossy().into_owned();
     let mut file = directory.to_bytes().to_vec();
     file.extend_from_slice(b"/process.pv");
-    let file = CString::new(file).map_err(|e| e.to_string())?;
+    let file = files::c_path(file).map_err(|e| format!("{shown}: {e}"))?;
     let most = LARGEST.min(file::size_limit() as usize) & !(file::PAGE - 1);
     let (mapping, fd) = file::create(&file, most.max(STEP), 0, file::PAGE).ok_or_else(|| {
         format!("cannot make {shown}/process.pv (disk, memory or file size limit)")
@@ -207,7 +208,7 @@ impl Stamp {
         let read = |clock| {
             // SAFETY: clock_gettime fills the struct.
             unsafe {
-                let mut time: libc::timespec = std::mem::zeroed();
+                let mut time: libc::timespec = core::mem::zeroed();
                 libc::clock_gettime(clock, &mut time);
                 time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64
             }
@@ -251,9 +252,9 @@ fn append(kind: RecordKind, payload: &[u8]) {
     // SAFETY: [at, end) is populated and behind the commit word; one writer under the cold lock.
     unsafe {
         let to = p.mapping.base.add(at);
-        std::ptr::copy_nonoverlapping(head.as_bytes().as_ptr(), to, RecordHeader::BYTES);
+        core::ptr::copy_nonoverlapping(head.as_bytes().as_ptr(), to, RecordHeader::BYTES);
         let to = to.add(RecordHeader::BYTES);
-        std::ptr::copy_nonoverlapping(payload.as_ptr(), to, payload.len());
+        core::ptr::copy_nonoverlapping(payload.as_ptr(), to, payload.len());
         // Pairs with the reader's Acquire load.
         AtomicU64::from_ptr(&raw mut header.committed).store(end as u64, Ordering::Release);
     }
@@ -392,7 +393,7 @@ pub fn end(kind: EndKind, status: u32) {
     let stamp = Stamp::now();
     // SAFETY: getrusage fills the struct.
     let usage = unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
+        let mut usage: libc::rusage = core::mem::zeroed();
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
         usage
     };

@@ -10,14 +10,14 @@
 
 use super::file::{self, Mapping};
 use super::process;
+use core::ptr::null_mut;
+use core::sync::atomic::{AtomicU64, Ordering};
 use perfvisor_format::{
     BlockHeader, BlockKind, FileHeader, FileKind, SegmentKind, ARENA_OFFSET, SEGMENT_HEADER_BYTES,
     TABLE_BYTES, TABLE_OFFSET,
 };
 use perfvisor_probe::seam::Entry;
 use perfvisor_probe::thread::{MapSlot, Thread};
-use std::ptr::null_mut;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Largest segment file, bytes of address space (sparse): room for some 20 000 call paths.
 const LARGEST: usize = 16 << 20;
@@ -42,12 +42,12 @@ fn anonymous(bytes: usize) -> *mut u8 {
 }
 
 /// Offsets of the parts of a thread's private block.
-const OPEN_AT: usize = std::mem::size_of::<Thread>().next_multiple_of(64);
+const OPEN_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
 const FREE_AT: usize = OPEN_AT + ENTRIES * 2;
 const MAP_AT: usize = FREE_AT + ENTRIES * 2;
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
 const PRIVATE_BYTES: usize =
-    (ENTRIES_AT + ENTRIES * std::mem::size_of::<Entry>()).next_multiple_of(4096);
+    (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
 
 /// Makes a thread's private block; null when there is no memory.
 pub fn new_private() -> *mut Thread {
@@ -84,7 +84,7 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).free_count = count as u32;
         (*thread).open_count = 0;
         if (*thread).map_used != 0 {
-            std::ptr::write_bytes((*thread).map, 0, 1 << (*thread).map_bits);
+            core::ptr::write_bytes((*thread).map, 0, 1 << (*thread).map_bits);
         }
         (*thread).map_used = 0;
         (*thread).wait_edges = 0;
@@ -193,9 +193,9 @@ pub unsafe fn begin(thread: *mut Thread, kind: SegmentKind, index: u32, group: u
             id.image_id,
         );
         let bytes = header.as_bytes();
-        std::ptr::copy_nonoverlapping(bytes.as_ptr(), (*thread).base, bytes.len());
+        core::ptr::copy_nonoverlapping(bytes.as_ptr(), (*thread).base, bytes.len());
         let segment = (*thread).segment;
-        std::ptr::write_bytes(segment, 0, 1);
+        core::ptr::write_bytes(segment, 0, 1);
         (*segment).kind = kind as u32;
         (*segment).thread_index = index;
         (*segment).group_start_routine = group;
@@ -214,12 +214,12 @@ pub unsafe fn recycle(thread: *mut Thread) {
     unsafe {
         for page in 0..TABLE_BYTES / 4096 {
             if (*thread).table_pages & (1 << page) != 0 {
-                std::ptr::write_bytes((*thread).table.cast::<u8>().add(page * 4096), 0, 4096);
+                core::ptr::write_bytes((*thread).table.cast::<u8>().add(page * 4096), 0, 4096);
             }
         }
         let used = (*(*thread).segment).committed as usize;
         (*(*thread).segment).committed = ARENA_OFFSET as u64;
-        std::ptr::write_bytes(
+        core::ptr::write_bytes(
             (*thread).base.add(ARENA_OFFSET),
             0,
             used.max(ARENA_OFFSET) - ARENA_OFFSET,
@@ -260,7 +260,7 @@ pub unsafe fn place_table_page(thread: *mut Thread, page: usize) -> bool {
         if !file::populate(source, 0, 4096) {
             return false;
         }
-        std::ptr::copy_nonoverlapping(table, source, 4096);
+        core::ptr::copy_nonoverlapping(table, source, 4096);
         let flags = libc::MREMAP_MAYMOVE | libc::MREMAP_FIXED;
         libc::mremap(source.cast(), 4096, 4096, flags, table) != libc::MAP_FAILED
     }

@@ -2,8 +2,11 @@
 
 use super::file::{self, Mapping};
 use super::process::{self, timeval_ns, Stamp};
+use crate::files;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU32, Ordering};
 use perfvisor_format::{FileHeader, FileKind, ThreadRecord, ThreadState, THREAD_HEADER_BYTES};
-use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Most records (256 bytes each): a million threads, 256 MiB of address space, sparse.
 const MOST: usize = 1 << 20;
@@ -111,7 +114,7 @@ pub fn begin(record: &mut ThreadRecord, cpu_before: bool) {
 fn own_usage() -> libc::rusage {
     // SAFETY: getrusage fills the struct.
     unsafe {
-        let mut usage: libc::rusage = std::mem::zeroed();
+        let mut usage: libc::rusage = core::mem::zeroed();
         libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
         usage
     }
@@ -145,8 +148,13 @@ pub fn take_usage(record: &mut ThreadRecord) {
 
 /// CPU time, switches and name of another live thread, from /proc. Ticks are as fine as it gets.
 pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
-    let base = format!("/proc/self/task/{tid}");
-    if let Ok(stat) = std::fs::read_to_string(format!("{base}/stat")) {
+    let ask = |name: &str| {
+        let path = files::c_path(format!("/proc/self/task/{tid}/{name}"))?;
+        files::read(&path)
+    };
+    if let Ok(stat) = ask("stat") {
+        // A command may hold any bytes; what is read stands behind it.
+        let stat = String::from_utf8_lossy(&stat);
         let fields: Vec<&str> =
             stat.rsplit(')').next().unwrap_or("").split_ascii_whitespace().collect();
         // SAFETY: sysconf has no preconditions.
@@ -158,7 +166,8 @@ pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
             record.system_ns = system * tick;
         }
     }
-    if let Ok(status) = std::fs::read_to_string(format!("{base}/status")) {
+    if let Ok(status) = ask("status") {
+        let status = String::from_utf8_lossy(&status);
         for line in status.lines() {
             let value = |line: &str| line.rsplit(':').next().and_then(|v| v.trim().parse().ok());
             if line.starts_with("voluntary_ctxt") {
@@ -168,7 +177,7 @@ pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
             }
         }
     }
-    if let Ok(comm) = std::fs::read(format!("{base}/comm")) {
+    if let Ok(comm) = ask("comm") {
         let mut name = [0u8; 16];
         for (to, from) in name.iter_mut().zip(comm.iter().filter(|&&byte| byte != b'\n')) {
             *to = *from;
