@@ -250,16 +250,7 @@ fn edge(caller: u32, callee: u32, count: u64, self_ms: f64) -> FlowEdge {
 pub fn profile() -> Profile {
     Profile {
         run: run_info(),
-        images: vec![Image {
-            pid: 4_240,
-            name: "packer".into(),
-            exe: "/opt/packer".into(),
-            end: ImageEnd::Exit,
-            threads: 4,
-            calls: 956_780,
-            messages: vec![(2_000_000, "libold.so: one page could not be written".into())],
-            ..Image::default()
-        }],
+        images: vec![image()],
         losses: losses(),
         coverage: coverage(),
         overhead: Overhead {
@@ -317,6 +308,19 @@ pub fn profile() -> Profile {
         ],
         wait_objects: wait_objects(),
         events: EventsSummary::default(),
+    }
+}
+
+fn image() -> Image {
+    Image {
+        pid: 4_240,
+        name: "packer".into(),
+        exe: "/opt/packer".into(),
+        end: ImageEnd::Exit,
+        threads: 4,
+        calls: 956_780,
+        messages: vec![(2_000_000, "libold.so: one page could not be written".into())],
+        ..Image::default()
     }
 }
 

@@ -130,19 +130,11 @@ unsafe fn timed(
         let blocked = info.flags & sites::ALWAYS_TIMED != 0
             && sites::would_block(site, (*frame).args[0])
             && !is_own_lock(thread, info, (*frame).args[0]);
-        let mut weight = 1;
-        let mut calls = 0;
-        if forced == 0 && remaining(word) < 0 {
-            if !blocked {
-                weight = u32::from((*state).gap);
-                pace::adapt(thread, state);
-            }
-            let before = (*state).base_count;
-            let gap =
-                if blocked && site < sites::MUTEX_FIRST { 1 } else { pace::draw(thread, state) };
-            advance(state, word, gap);
-            calls = ((*state).base_count - before).min(u64::from(u32::MAX)) as u32;
-        }
+        let (weight, calls) = if forced == 0 && remaining(word) < 0 {
+            take_turn(thread, state, word, blocked, blocked && site < sites::MUTEX_FIRST)
+        } else {
+            (1, 0)
+        };
         let return_to = (slot as *const u64).read_volatile();
         let entry = shadow::push(thread, slot, return_to);
         if entry.is_null() {
@@ -170,6 +162,30 @@ unsafe fn timed(
             (*entry).holder = holder(info.wait, (*entry).object);
         }
         entry
+    }
+}
+
+/// The site's turn to be timed: draws the next one. Returns for how many calls this one stands and
+/// how many there were since the last turn, this one included.
+#[inline(always)]
+unsafe fn take_turn(
+    thread: *mut Thread,
+    state: *mut SiteState,
+    word: *mut u64,
+    blocked: bool,
+    always: bool,
+) -> (u32, u32) {
+    // SAFETY: contract of `timed`.
+    unsafe {
+        let mut weight = 1;
+        if !blocked {
+            weight = u32::from((*state).gap);
+            pace::adapt(thread, state);
+        }
+        let before = (*state).base_count;
+        let gap = if always { 1 } else { pace::draw(thread, state) };
+        advance(state, word, gap);
+        (weight, ((*state).base_count - before).min(u64::from(u32::MAX)) as u32)
     }
 }
 
