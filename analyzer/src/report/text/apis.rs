@@ -17,8 +17,8 @@ pub(super) fn draw(page: &mut Page) {
     page.section(
         &title,
         "What each group called in other components. self: time in the function without timed calls \
-         it makes; self%: of the group's thread time; total: with them; ±: the 95% interval of total; \
-         timed: share of calls measured, the others are only counted.",
+         it makes; self%: of the group's thread time; total: with them; ±: the 95% interval of total, \
+         or from–to; timed: share of calls measured, the others are only counted.",
     );
     let mut table = Table::new(columns());
     let groups: Vec<(GroupId, &ThreadGroup)> = wanted_groups(page).collect();
@@ -159,7 +159,7 @@ pub(super) fn half_width(total: &Estimate) -> f64 {
 }
 
 /// The interval: one number where it is about symmetric, the upper end where it is far away,
-/// else both.
+/// else both; and both as times where the upper one is beyond twice the value.
 pub(super) fn range(total: &Estimate) -> String {
     let (down, up) = (total.value_ns - total.low_ns, total.high_ns - total.value_ns);
     let half = half_width(total);
@@ -168,6 +168,10 @@ pub(super) fn range(total: &Estimate) -> String {
     }
     if up <= 2.0 * down.max(0.0) || up < 0.015 * total.value_ns {
         return interval(total.value_ns, half);
+    }
+    if up > total.value_ns {
+        let end = |ns: f64| time_within(ns, ns);
+        return format!("{}–{}", end(total.low_ns), end(total.high_ns));
     }
     let above = interval(total.value_ns, up).replace('±', "+");
     if up > 5.0 * down {
@@ -207,6 +211,7 @@ mod tests {
         assert_eq!(range(&estimate(100.0, 100.0, 140.0, false)), "+40%");
         assert_eq!(range(&estimate(100.0, 99.9, 100.1, true)), "");
         assert_eq!(range(&estimate(100.0, 99.9, 100.1, false)), "±<1%");
-        assert_eq!(range(&estimate(100.0, 99.0, 9_000.0, false)), "+>999%");
+        assert_eq!(range(&estimate(100.0, 99.0, 9_000.0, false)), "99 ns–9.0 µs");
+        assert_eq!(range(&estimate(100.0, 0.0, 250.0, false)), "0 s–250 ns");
     }
 }
