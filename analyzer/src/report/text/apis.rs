@@ -166,12 +166,12 @@ pub(super) fn range(total: &Estimate) -> String {
     if total.exact && half < 0.005 * total.value_ns {
         return String::new();
     }
-    if up <= 2.0 * down.max(0.0) || up < 0.015 * total.value_ns {
-        return interval(total.value_ns, half);
-    }
     if up > total.value_ns {
         let end = |ns: f64| time_within(ns, ns);
         return format!("{}–{}", end(total.low_ns), end(total.high_ns));
+    }
+    if up <= 2.0 * down.max(0.0) || up < 0.015 * total.value_ns {
+        return interval(total.value_ns, half);
     }
     let above = interval(total.value_ns, up).replace('±', "+");
     if up > 5.0 * down {
