@@ -106,19 +106,28 @@ fn build_hook() -> PathBuf {
     target_dir.join(TARGET).join("release").join(LIBRARY)
 }
 
-/// Tells the crate where the library is and what its contents hash to.
+/// Puts the library and its name in the cache where `src/cli/library.rs` includes them from. Not
+/// `cargo::rustc-env`: `cargo run` hands such variables to the program, and ours to the one it runs.
 fn embed(library: &Path) {
     let bytes = fs::read(library)
         .unwrap_or_else(|error| fail(&format!("{}: cannot read it: {error}", library.display())));
     if !bytes.starts_with(b"\x7fELF") {
         fail(&format!("{}: not an ELF library", library.display()));
     }
-    // A copy at a fixed name: include_bytes! then depends on the bytes, not on where they were.
-    let copy = PathBuf::from(variable("OUT_DIR")).join(LIBRARY);
-    fs::write(&copy, &bytes)
-        .unwrap_or_else(|error| fail(&format!("{}: cannot write it: {error}", copy.display())));
-    println!("cargo::rustc-env=PERFVISOR_HOOK_LIBRARY={}", copy.display());
-    println!("cargo::rustc-env=PERFVISOR_HOOK_HASH={:016x}", fnv1a(&bytes));
+    let name = format!(
+        "\"libperfvisor_hook-{}-{:016x}.so\"",
+        variable("CARGO_PKG_VERSION"),
+        fnv1a(&bytes)
+    );
+    write(LIBRARY, &bytes);
+    write("file_name.rs", name.as_bytes());
+}
+
+/// Writes one file into the build's own directory.
+fn write(name: &str, bytes: &[u8]) {
+    let path = PathBuf::from(variable("OUT_DIR")).join(name);
+    fs::write(&path, bytes)
+        .unwrap_or_else(|error| fail(&format!("{}: cannot write it: {error}", path.display())));
 }
 
 /// FNV-1a, 64 bits: names the contents; whoever uses the file compares all of its bytes.

@@ -17,16 +17,10 @@ use std::path::{Path, PathBuf};
 use super::Failure;
 
 /// The library, built by `build.rs`.
-static BYTES: &[u8] = include_bytes!(env!("PERFVISOR_HOOK_LIBRARY"));
+static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libperfvisor_hook.so"));
 
 /// Its name in the cache: version and contents, so that two versions never meet in one file.
-const FILE_NAME: &str = concat!(
-    "libperfvisor_hook-",
-    env!("CARGO_PKG_VERSION"),
-    "-",
-    env!("PERFVISOR_HOOK_HASH"),
-    ".so"
-);
+const FILE_NAME: &str = include!(concat!(env!("OUT_DIR"), "/file_name.rs"));
 
 /// Where the hook library lies, unpacked and verified. Fails with exit code 125 when no place for
 /// it can be used.

@@ -19,7 +19,7 @@ pub struct SiteState {
     pub base_count: u64,
     /// Unseen time (cycles): the excess of all long windows, which untimed calls may have taken.
     pub unseen_max: u64,
-    /// End of the last timed call that came in its turn: time stamp less the thread's waits so far.
+    /// Time stamp of the end of the last timed call that came in its turn.
     pub last_tsc: u64,
     /// Moving mean of duration, cycles.
     pub mean: f32,

@@ -148,7 +148,6 @@ unsafe fn timed(
         (*entry).weight = weight;
         (*entry).wait = if blocked { info.wait } else { 0 };
         (*entry).calls = u64::from(calls);
-        (*entry).waited_before = (*thread).waited;
         let mut index = 0;
         while index < 6 {
             // One by one: the trampoline stored eight bytes each, and a wider load would wait.

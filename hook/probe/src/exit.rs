@@ -97,13 +97,11 @@ unsafe fn learn(
         // With every call timed nothing is unseen.
         let windows = last != 0 && (*thread).max_gap != 1;
         let calls = if windows { (*entry).calls as u32 } else { 0 };
-        let start = (*entry).start.wrapping_sub((*entry).waited_before);
         // A call out of turn leaves the window open: its calls are counted when the next turn comes.
         if (*entry).calls != 0 {
-            let end = (*entry).start.wrapping_add(duration);
-            (*state).last_tsc = end.wrapping_sub((*thread).waited);
+            (*state).last_tsc = (*entry).start.wrapping_add(duration);
         }
-        let before = start.saturating_sub(last);
+        let before = (*entry).start.saturating_sub(last);
         pace::learn(state, &pace::Timed { duration, before, calls, visible });
     }
 }

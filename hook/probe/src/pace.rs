@@ -4,7 +4,7 @@
 //! `scripts/bench --only micro`). A site whose calls come every `w` cycles may cost 1/2048 of the
 //! thread's time, so its gap may grow to 200·2048/w, at most `max_gap`; where its calls become rarer
 //! it shrinks again. A call far beyond the site's usual ones cuts it, if the site was calm: what
-//! surprises often is no surprise. Gaps are drawn uniformly from 1 ..= 2g − 1 (mean g), so that a
+//! surprises often is no surprise. So does a window (see below) long enough to pay for that. Gaps are drawn uniformly from 1 ..= 2g − 1 (mean g), so that a
 //! period in the host never locks to ours, and each timed call stands for g calls
 //! (Horvitz–Thompson).
 //!
@@ -15,7 +15,8 @@
 //! Without this one lost time slice, timed by chance, would count as `g` of them, and one that fell
 //! into an untimed call would be missing from a total whose interval knows nothing of it. The limit
 //! follows the site: it rises with each long window and falls with each other one, so that about one
-//! window in fifty is long. Time the thread waited in blocking APIs is in no window.
+//! window in ten is long. Time the thread waited is part of the window: an untimed call may have
+//! waited inside (`lzma_code` of xz does, for its threads).
 
 use crate::buffer::random;
 use crate::thread::Thread;
@@ -29,6 +30,9 @@ const CALM: u16 = 64;
 const COST_2048: f32 = 200.0 * 2048.0;
 /// [`SiteState::since_change`] of a site whose last call surprised.
 const SURPRISED: u16 = u16::MAX;
+/// Excess (cycles; 1 ms at 3 GHz) of a window that pays for 32 more timed calls, by which the gap then
+/// grows back, with 1/512 of its time.
+const CUT: f32 = 32.0 * 200.0 * 512.0;
 /// Weight of the newest value in moving means.
 const ALPHA: f32 = 1.0 / 16.0;
 /// Excess (cycles) that is never long: what the probe itself and cache misses vary by.
@@ -39,14 +43,14 @@ const LEAST_LIMIT: f32 = 1.0 / 64.0;
 const MOST_LIMIT: f32 = 64.0;
 /// What a long window multiplies the limit by.
 const RAISE: f32 = 1.25;
-/// What any other window multiplies it by: with `RAISE`, one window in fifty is long.
-const LOWER: f32 = 0.9955;
+/// What any other window multiplies it by: with `RAISE`, one window in ten is long.
+const LOWER: f32 = 0.975;
 
 /// One timed call, as its window sees it.
 pub struct Timed {
     /// Its duration, cycles.
     pub duration: u64,
-    /// Cycles from the end of the last timed call to its start, without waits.
+    /// Cycles from the end of the last timed call to its start.
     pub before: u64,
     /// Calls since then, this one included; 0 = no window (the first call, or one out of turn).
     pub calls: u32,
@@ -187,6 +191,10 @@ unsafe fn learn_window(state: *mut SiteState, call: &Timed, value: f32) {
                 }
                 if (*state).window_limit < MOST_LIMIT {
                     (*state).window_limit *= RAISE;
+                }
+                if excess > CUT && excess > 8.0 * usual {
+                    // Something new: the site itself may have become slow.
+                    (*state).since_change = SURPRISED;
                 }
                 before = usual + limit;
             } else if (*state).window_limit > LEAST_LIMIT {

@@ -79,8 +79,8 @@ pub struct Entry {
     pub site_state: u32,
     /// Calls since the last timed one, this one included; 0 = timed out of turn.
     pub calls: u64,
-    /// What the thread had waited when the call began, cycles.
-    pub waited_before: u64,
+    /// Zero.
+    pub reserved: u64,
 }
 
 const _: () = {
