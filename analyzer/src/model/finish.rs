@@ -167,7 +167,13 @@ fn row(
             total_ns: site.total.estimate().value_ns,
         });
     }
-    let total = all.total.estimate();
+    let mut total = all.total.estimate();
+    // Whatever hides in untimed calls, it is part of the threads' lives.
+    let lifetime_ns = match profile.groups[group.index()].lifetime_ns {
+        known if known > 0.0 => known,
+        _ => f64::INFINITY,
+    };
+    total.high_ns = total.high_ns.min(lifetime_ns.max(total.value_ns));
     let counted = all.count.saturating_sub(all.unknown);
     ApiRow {
         group,
@@ -180,7 +186,7 @@ fn row(
         wait_ns: all.wait_ns.clamp(0.0, total.value_ns),
         mean_ns: if counted == 0 { 0.0 } else { total.value_ns / counted as f64 },
         distribution: distribution(&all, clock),
-        unseen_max_ns: all.total.unseen_ns,
+        unseen_max_ns: all.total.unseen_ns.min(lifetime_ns),
         abandoned: all.abandoned,
         blocking: profile.apis[api.index()].blocking,
         counted_only: sites.iter().all(|(id, _)| profile.sites[id.index()].counted_only),
