@@ -164,7 +164,7 @@ unsafe fn fill_thread(
         (*thread).stack_high = record.stack_high;
         (*thread).tid = record.tid;
         (*thread).pthread = record.pthread;
-        (*thread).max_gap = if config.exact || config.events { 1 } else { config.max_gap };
+        segment::set_max_gap(thread, if config.every_call() { 1 } else { config.max_gap });
         (*thread).slow_limit = config.slow_calls;
         (*thread).events = u32::from(config.events);
         (*thread).group_key = if beginning.inner != 0 { beginning.inner } else { beginning.start };

@@ -106,6 +106,13 @@ fn parse_duration_ns(text: &str) -> Option<u64> {
     Some((number * scale) as u64)
 }
 
+impl Config {
+    /// Every call is timed.
+    pub fn every_call(&self) -> bool {
+        self.exact || self.events || self.max_gap == 1
+    }
+}
+
 /// Reads the environment; the second part lists settings that could not be understood.
 pub fn read() -> (Config, Vec<String>) {
     let mut reader = Reader { given: Vec::new(), wrong: Vec::new() };

@@ -3,7 +3,9 @@
 use crate::cold;
 use crate::sync::commit_u32;
 use crate::thread::{at, reference, Thread};
-use perfvisor_format::{bucket_of, BlockHeader, BlockKind, Cell, OCTAVES, SUB_BUCKETS};
+use perfvisor_format::{
+    bucket_bounds, bucket_of, BlockHeader, BlockKind, Bucket, Cell, OCTAVES, SUB_BUCKETS,
+};
 
 /// Takes a zeroed element; the caller fills it and then calls [`publish`]. Null when there is no
 /// room left.
@@ -96,6 +98,62 @@ pub unsafe fn add_to_histogram(thread: *mut Thread, cell: *mut Cell, duration: u
         } else {
             *chunk = sum;
         }
+    }
+}
+
+/// The bucket that one call of `duration` cycles goes to; null where that takes more than adding one
+/// ([`add_to_histogram`] does it).
+///
+/// # Safety
+/// `cell` is a cell of `thread`.
+#[inline(always)]
+pub unsafe fn short_bucket(thread: *const Thread, cell: *mut Cell, duration: u64) -> *mut u32 {
+    let bucket = bucket_of(duration);
+    // SAFETY: octave < OCTAVES, sub < SUB_BUCKETS, chunk references are ours.
+    unsafe {
+        let directory = *(&raw const (*cell).histogram).cast::<u32>().add(bucket.octave);
+        if directory == 0 || (*cell).histogram_shift != 0 {
+            return core::ptr::null_mut();
+        }
+        let bucket = at::<u32>(thread, directory).add(bucket.sub);
+        if *bucket == u32::MAX {
+            return core::ptr::null_mut();
+        }
+        bucket
+    }
+}
+
+/// Mean and variance (cycles, cycles²) of the shorter 255 of 256 calls in the cell's histogram: what is
+/// usual here, whatever the few long ones were.
+///
+/// # Safety
+/// `cell` is a cell of `thread`.
+pub unsafe fn usual(thread: *const Thread, cell: *const Cell) -> (f64, f64) {
+    // SAFETY: octave < OCTAVES, sub < SUB_BUCKETS, chunk references are ours.
+    unsafe {
+        let all = (*cell).represented >> (*cell).histogram_shift;
+        let most = all - all / 256;
+        let (mut seen, mut sum, mut squares) = (0u64, 0.0f64, 0.0f64);
+        let mut octave = 0;
+        while octave < OCTAVES && seen < most {
+            let chunk = *(&raw const (*cell).histogram).cast::<u32>().add(octave);
+            let mut sub = 0;
+            while chunk != 0 && sub < SUB_BUCKETS && seen < most {
+                let count = u64::from(*at::<u32>(thread, chunk).add(sub)).min(most - seen);
+                let (low, high) = bucket_bounds(Bucket { octave, sub });
+                let middle = (low + high - 1) as f64 / 2.0;
+                seen += count;
+                sum += count as f64 * middle;
+                squares += count as f64 * middle * middle;
+                sub += 1;
+            }
+            octave += 1;
+        }
+        if seen == 0 {
+            return (0.0, 0.0);
+        }
+        let mean = sum / seen as f64;
+        (mean, (squares / seen as f64 - mean * mean).max(0.0))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::clock::now;
 use crate::cold;
+use crate::every;
 use crate::guard;
 use crate::pace;
 use crate::path;
@@ -44,10 +45,34 @@ pub unsafe extern "C" fn perfvisor_probe_entry(
         let from_idle = into_idle < TABLE_BYTES;
         let site = if from_idle { into_idle / 8 } else { (word as usize & (TABLE_BYTES - 1)) / 8 };
         (*frame).target = (&raw const perfvisor_targets).cast::<u64>().add(site).read_volatile();
+        let thread = (*local).thread;
+        if !from_idle && !thread.is_null() {
+            let entry = every::enter(frame, slot, word, site, thread);
+            if !entry.is_null() {
+                (*entry).start = now();
+                return entry;
+            }
+        }
+        enter(frame, slot, word, forced, site)
+    }
+}
+
+/// The general way of [`perfvisor_probe_entry`].
+#[inline(never)]
+unsafe fn enter(
+    frame: *mut Frame,
+    slot: u64,
+    word: *mut u64,
+    forced: u32,
+    site: usize,
+) -> *mut Entry {
+    // SAFETY: contract of `perfvisor_probe_entry`.
+    unsafe {
+        let local = local();
         let info = sites::info(site);
         let mut thread = (*local).thread;
         let mut word = word;
-        if from_idle {
+        if (word as usize).wrapping_sub(idle_table() as usize) < TABLE_BYTES {
             thread = from_idle_table(local, site, frame, info);
             if thread.is_null() {
                 return null_mut();
@@ -148,17 +173,15 @@ unsafe fn timed(
         (*entry).weight = weight;
         (*entry).wait = if blocked { info.wait } else { 0 };
         (*entry).calls = u64::from(calls);
-        let mut index = 0;
-        while index < 6 {
-            // One by one: the trampoline stored eight bytes each, and a wider load would wait.
-            (*entry).args[index] = (&raw const (*frame).args[index]).read_volatile();
-            index += 1;
-        }
+        shadow::copy_arguments(entry, frame);
         (*entry).object = 0;
         (*entry).holder = 0;
         if blocked && info.object < 6 {
             (*entry).object = (*entry).args[(info.object & 7) as usize];
             (*entry).holder = holder(info.wait, (*entry).object);
+        }
+        if info.flags & !sites::ALWAYS_TIMED == 0 && !(blocked && site < sites::MUTEX_FIRST) {
+            every::remember(thread, entry);
         }
         entry
     }
@@ -226,7 +249,8 @@ unsafe fn advance(state: *mut SiteState, word: *mut u64, gap: u32) {
         if remaining(word) < 0 {
             let fresh = count_low(word).wrapping_sub((*state).base_count as u32);
             (*state).base_count += u64::from(fresh);
-            rearm(word, gap);
+            // Where every call is timed the word sinks on the short way, which does not rearm.
+            rearm(word, gap.wrapping_add((-1 - remaining(word)) as u32));
         }
     }
 }

@@ -1,13 +1,15 @@
 //! Exit of a timed call.
 
-use crate::buffer::{add_to_histogram, publish, take};
+use crate::buffer::{add_to_histogram, publish, take, usual};
 use crate::clock::now;
 use crate::cold;
+use crate::every;
 use crate::guard;
 use crate::pace;
 use crate::path::{add_wait, Wait};
 use crate::seam::{Entry, DONE, OPEN};
 use crate::shadow;
+use crate::sites;
 use crate::sync::commit_u64;
 use crate::thread::{at, local, Thread};
 use perfvisor_format::{
@@ -15,11 +17,11 @@ use perfvisor_format::{
 };
 
 /// Timed calls before a cell's own tail is known.
-const TAIL_KNOWN: u64 = 64;
+pub const TAIL_KNOWN: u64 = 64;
 /// Until then a call is slow from here on (cycles; 1 ms at 3 GHz).
 const FIRST_THRESHOLD: u64 = 3_000_000;
 /// No call shorter than this (cycles; 2 µs at 3 GHz) is worth keeping.
-const LEAST_THRESHOLD: u64 = 6_000;
+pub const LEAST_THRESHOLD: u64 = 6_000;
 
 /// Ends the call of `entry`; `result` is its rax.
 ///
@@ -31,6 +33,16 @@ pub unsafe extern "C" fn perfvisor_probe_exit(entry: *mut Entry, result: u64) {
     // SAFETY: entries live as long as the process.
     unsafe {
         let thread = (*local()).thread;
+        if !every::leave(thread, entry, end) {
+            leave(thread, entry, end, result);
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn leave(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) {
+    // SAFETY: contract of `perfvisor_probe_exit`.
+    unsafe {
         if (*entry).state != OPEN {
             return;
         }
@@ -52,6 +64,9 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
         let duration = end.saturating_sub(start);
         let cell: *mut Cell = at(thread, (*entry).cell);
         let state: *mut SiteState = at(thread, (*entry).site_state);
+        if (*entry).wait == 0 && duration > LEAST_THRESHOLD {
+            lost_race(entry);
+        }
         let visible = (*entry).weight > 1 && pace::visible(state, duration);
         if visible {
             stand_for_itself(cell, entry, duration);
@@ -72,20 +87,34 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
         if duration > (*cell).slow_threshold {
             judge(thread, entry, cell, duration, wait, result);
         } else if (*cell).timed & ((*cell).timed - 1) == 0 && (*cell).timed >= TAIL_KNOWN {
-            set_threshold(cell, state);
+            set_threshold(thread, cell);
         }
         if !(*thread).event.is_null() {
             write_event(thread, entry, duration);
         }
-        learn(thread, entry, state, duration, visible);
+        if (*thread).recent.is_null() {
+            learn(entry, state, duration, visible);
+        }
         shadow::pop(thread, entry);
     }
 }
 
-/// Hands the call and its window to the pace.
+/// A lock that read free before the call, and yet the call was long: somebody else was faster.
+#[cold]
+unsafe fn lost_race(entry: *mut Entry) {
+    // SAFETY: live entry, whose site is in range.
+    unsafe {
+        let info = sites::info((*entry).site as usize);
+        if info.flags & sites::ALWAYS_TIMED != 0 && info.object < 6 {
+            (*entry).wait = info.wait;
+            (*entry).object = (*entry).args[(info.object & 7) as usize];
+        }
+    }
+}
+
+/// Hands the call and its window to the pace. Where every call is timed there is nothing to learn.
 #[inline(always)]
 unsafe fn learn(
-    thread: *const Thread,
     entry: *const Entry,
     state: *mut SiteState,
     duration: u64,
@@ -94,9 +123,7 @@ unsafe fn learn(
     // SAFETY: guard held.
     unsafe {
         let last = (*state).last_tsc;
-        // With every call timed nothing is unseen.
-        let windows = last != 0 && (*thread).max_gap != 1;
-        let calls = if windows { (*entry).calls as u32 } else { 0 };
+        let calls = if last != 0 { (*entry).calls as u32 } else { 0 };
         // A call out of turn leaves the window open: its calls are counted when the next turn comes.
         if (*entry).calls != 0 {
             (*state).last_tsc = (*entry).start.wrapping_add(duration);
@@ -205,18 +232,21 @@ unsafe fn waited(thread: *mut Thread, entry: *const Entry, cell: *mut Cell, wait
     }
 }
 
-/// A cell's tail: eight times the mean and six standard deviations above it.
+/// A cell's tail: eight times the mean and six standard deviations above it, both of its usual calls.
+///
+/// # Safety
+/// `cell` is a cell of `thread`.
 #[cold]
-unsafe fn set_threshold(cell: *mut Cell, state: *const SiteState) {
-    // SAFETY: live cell and state.
+#[inline(never)]
+pub unsafe fn set_threshold(thread: *const Thread, cell: *mut Cell) {
+    // SAFETY: contract handed on.
     unsafe {
-        let mean = (*cell).sum as f32 / (*cell).timed as f32;
-        let spread = (*state).variance;
-        // Two Newton steps from the mean are near enough for a threshold; libm is out of reach.
-        let mut root = if mean > 1.0 { mean } else { 1.0 };
+        let (mean, variance) = usual(thread, cell);
+        // Newton's steps from above come near enough for a threshold; libm is out of reach.
+        let mut root = mean.max(1.0);
         let mut step = 0;
-        while step < 8 {
-            root = 0.5 * (root + spread / root);
+        while step < 12 {
+            root = 0.5 * (root + variance / root);
             step += 1;
         }
         let limit = (8.0 * mean).max(mean + 6.0 * root);
@@ -300,8 +330,12 @@ unsafe fn fill_slow(
     }
 }
 
+/// Writes the event of a call.
+///
+/// # Safety
+/// `entry` is the ending call's, `thread` the calling thread's live state with a chunk; guard held.
 #[inline(always)]
-unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u64) {
+pub unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u64) {
     // SAFETY: event .. event_end is mapped and ours; room for two records is checked.
     unsafe {
         if (*thread).event.add(2 * Event::BYTES) > (*thread).event_end

@@ -25,10 +25,20 @@ pub unsafe fn take(thread: *mut Thread, slot: u64) -> bool {
                 return false;
             }
         }
-        (*thread).guard = slot;
+        hold(thread, slot);
     }
-    compiler_fence(Ordering::SeqCst);
     true
+}
+
+/// Takes the guard that nobody holds.
+///
+/// # Safety
+/// As for [`take`]; the guard is 0.
+#[inline(always)]
+pub unsafe fn hold(thread: *mut Thread, slot: u64) {
+    // SAFETY: live by contract.
+    unsafe { (*thread).guard = slot };
+    compiler_fence(Ordering::SeqCst);
 }
 
 /// Leaves the guard.

@@ -18,6 +18,7 @@ pub mod buffer;
 pub mod clock;
 pub mod cold;
 pub mod entry;
+pub mod every;
 pub mod exit;
 pub mod guard;
 pub mod pace;

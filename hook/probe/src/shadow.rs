@@ -6,7 +6,7 @@
 //! path read the return address from them. Entries live at fixed addresses for that reason.
 
 use crate::cold;
-use crate::seam::{Entry, FREE, OPEN};
+use crate::seam::{Entry, Frame, FREE, OPEN};
 use crate::thread::{at, Thread};
 use core::sync::atomic::{AtomicBool, Ordering};
 use perfvisor_format::Cell;
@@ -82,6 +82,23 @@ pub unsafe fn push(thread: *mut Thread, slot: u64, return_to: u64) -> *mut Entry
     }
 }
 
+/// Keeps the integer arguments of the call.
+///
+/// # Safety
+/// Both are live.
+#[inline(always)]
+pub unsafe fn copy_arguments(entry: *mut Entry, frame: *const Frame) {
+    let mut index = 0;
+    while index < 6 {
+        // One by one: the trampoline stored eight bytes each, and a wider load would wait.
+        // SAFETY: live by contract, six elements each.
+        unsafe {
+            (*entry).args[index] = (&raw const (*frame).args[index]).read_volatile();
+        }
+        index += 1;
+    }
+}
+
 #[inline(always)]
 unsafe fn drop_stale(thread: *mut Thread, slot: u64, return_to: u64) {
     // SAFETY: as for `push`.
@@ -126,8 +143,12 @@ unsafe fn abandon(thread: *mut Thread, entry: *mut Entry) {
     }
 }
 
+/// Gives a closed entry back.
+///
+/// # Safety
+/// `entry` is no longer open and belongs to the calling thread's live state; guard held.
 #[inline(always)]
-unsafe fn release(thread: *mut Thread, entry: *mut Entry) {
+pub unsafe fn release(thread: *mut Thread, entry: *mut Entry) {
     // SAFETY: the free stack has room for every entry.
     unsafe {
         (*entry).state = FREE;

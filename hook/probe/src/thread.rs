@@ -1,5 +1,6 @@
 //! The state of one recorded thread, private to it; and the two thread-local words.
 
+use crate::every::Recent;
 use crate::seam::Entry;
 use perfvisor_format::{BlockHeader, EventChunkHeader, SegmentHeader, MAX_SITES};
 
@@ -69,6 +70,8 @@ pub struct Thread {
     pub event_end: *mut u8,
     /// The chunk.
     pub event_chunk: *mut EventChunkHeader,
+    /// Call paths met before; null unless every call is timed. See `every`.
+    pub recent: *mut Recent,
     /// Largest gap (1 = every call is timed).
     pub max_gap: u32,
     /// 1: record events.

@@ -49,7 +49,12 @@ pub fn run() {
         (*thread).table_pages = u32::MAX;
         (*thread).mapping_bytes = bytes as u64;
         (*thread).arena_ready = bytes as u64;
-        (*thread).max_gap = 1;
+        if crate::load::config().every_call() {
+            segment::set_max_gap(thread, 1);
+        } else {
+            // Timed each time, but on the way of a call that is timed now and then.
+            (*thread).max_gap = 1;
+        }
         (*thread).stack_high = u64::MAX;
         perfvisor_targets[SITE] = perfvisor_empty as *const () as u64;
         let stub = (&raw const perfvisor_stubs).add(SITE * 64);

@@ -88,13 +88,8 @@ fn sites() -> &'static mut Sites {
     }
 }
 
-/// Which range of stubs an API needs. With `--exact` or events every call is timed, so no stub may
-/// pass a call on by looking at a lock.
+/// Which range of stubs an API needs.
 fn range_of(policy: &Policy) -> usize {
-    let config = crate::load::config();
-    if config.exact || config.events {
-        return 0;
-    }
     match policy.free_check {
         FreeCheck::None => 0,
         FreeCheck::BlocksIfBits(u32::MAX) => 1,

@@ -16,6 +16,7 @@ use perfvisor_format::{
     BlockHeader, BlockKind, FileHeader, FileKind, SegmentKind, ARENA_OFFSET, SEGMENT_HEADER_BYTES,
     TABLE_BYTES, TABLE_OFFSET,
 };
+use perfvisor_probe::every::{Recent, RECENT};
 use perfvisor_probe::seam::Entry;
 use perfvisor_probe::thread::{MapSlot, Thread};
 
@@ -46,8 +47,10 @@ const OPEN_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
 const FREE_AT: usize = OPEN_AT + ENTRIES * 2;
 const MAP_AT: usize = FREE_AT + ENTRIES * 2;
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
-const PRIVATE_BYTES: usize =
+const RECENT_AT: usize =
     (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
+const RECENT_BYTES: usize = RECENT * core::mem::size_of::<Recent>();
+const PRIVATE_BYTES: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
 
 /// Makes a thread's private block; null when there is no memory.
 pub fn new_private() -> *mut Thread {
@@ -98,6 +101,24 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event_chunk = null_mut();
         (*thread).event_sequence = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
+        (*thread).recent = null_mut();
+    }
+}
+
+/// Sets how often calls of `thread` are timed; with 1, every call.
+///
+/// # Safety
+/// `thread` is a private block that no thread uses.
+pub unsafe fn set_max_gap(thread: *mut Thread, max_gap: u32) {
+    // SAFETY: RECENT_AT lies inside the private block. Untouched, its pages cost nothing.
+    unsafe {
+        (*thread).max_gap = max_gap;
+        (*thread).recent = null_mut();
+        if max_gap == 1 {
+            let recent = thread.cast::<u8>().add(RECENT_AT);
+            core::ptr::write_bytes(recent, 0, RECENT_BYTES);
+            (*thread).recent = recent.cast();
+        }
     }
 }
 
