@@ -6,7 +6,7 @@ use crate::store::{events, fold, segment, threads};
 use core::ptr::null_mut;
 use perfvisor_format::{BlockKind, SegmentKind, ThreadState};
 use perfvisor_probe::cold::ColdCalls;
-use perfvisor_probe::seam::{Entry, FREE, OPEN};
+use perfvisor_probe::seam::{Entry, OPEN};
 use perfvisor_probe::shadow;
 use perfvisor_probe::thread::{local, Thread};
 
@@ -324,23 +324,18 @@ extern "C" fn collect(thread: u64, _: u64, _: u64) -> u64 {
     }
     let _cold = Cold::enter();
     let thread = thread as *mut Thread;
-    // SAFETY: the calling thread's, signals blocked; indices as in `probe::shadow`.
+    // SAFETY: the calling thread's, signals blocked; the chain of parents ends in null.
     unsafe {
-        let count = (*thread).open_count as usize;
-        let mut kept = 0;
-        for position in 0..count {
-            let index = *(*thread).open.add(position);
-            let entry = (*thread).entries.add(index as usize);
+        let mut link = &raw mut (*thread).top;
+        while !(*link).is_null() {
+            let entry = *link;
             if (*entry).state == OPEN && holds_return(entry) {
-                *(*thread).open.add(kept) = index;
-                kept += 1;
+                link = &raw mut (*entry).parent;
             } else {
-                (*entry).state = FREE;
-                *(*thread).free.add((*thread).free_count as usize) = index;
-                (*thread).free_count += 1;
+                *link = (*entry).parent;
+                shadow::release(thread, entry);
             }
         }
-        (*thread).open_count = kept as u32;
     }
     0
 }

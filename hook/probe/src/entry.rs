@@ -168,11 +168,11 @@ unsafe fn timed(
         if !place_on_path(thread, state, entry) {
             return null_mut();
         }
-        (*entry).site = site as u32;
-        (*entry).site_state = reference(thread, state);
-        (*entry).weight = weight;
+        (*entry).place.site = site as u32;
+        (*entry).place.site_state = reference(thread, state);
+        (*entry).place.weight = weight;
         (*entry).wait = if blocked { info.wait } else { 0 };
-        (*entry).calls = u64::from(calls);
+        (*entry).calls = calls;
         shadow::copy_arguments(entry, frame);
         (*entry).object = 0;
         (*entry).holder = 0;
@@ -218,9 +218,9 @@ unsafe fn place_on_path(thread: *mut Thread, state: *mut SiteState, entry: *mut 
     unsafe {
         let mut parent = 0;
         (*entry).depth = 1;
-        if (*entry).parent != 0 {
-            let above = (*thread).entries.add((*entry).parent as usize - 1);
-            parent = (*above).cell;
+        let above = (*entry).parent;
+        if !above.is_null() {
+            parent = (*above).place.cell;
             (*entry).depth = (*above).depth + 1;
         }
         let cell = path::cell(thread, state, parent);
@@ -229,7 +229,7 @@ unsafe fn place_on_path(thread: *mut Thread, state: *mut SiteState, entry: *mut 
             shadow::pop(thread, entry);
             return false;
         }
-        (*entry).cell = reference(thread, cell);
+        (*entry).place.cell = reference(thread, cell);
         true
     }
 }

@@ -9,7 +9,7 @@
 use crate::buffer;
 use crate::exit::{set_threshold, write_event, LEAST_THRESHOLD, TAIL_KNOWN};
 use crate::guard;
-use crate::seam::{Entry, Frame, OPEN};
+use crate::seam::{Entry, Frame, Place, OPEN};
 use crate::shadow;
 use crate::sites;
 use crate::sync::remaining;
@@ -17,7 +17,7 @@ use crate::thread::{at, Thread};
 use core::ptr::null_mut;
 use perfvisor_format::Cell;
 
-/// Call paths a thread remembers; 4 KiB.
+/// Call paths a thread remembers; 8 KiB.
 pub const RECENT: usize = 256;
 /// The counter word may sink so far below zero before the general way lifts it again.
 const LOWEST: i32 = -(1 << 20);
@@ -28,10 +28,10 @@ const LOWEST: i32 = -(1 << 20);
 pub struct Recent {
     /// Reference of the calling path's cell << 32 | site id + 1; 0 = empty.
     key: u64,
-    /// Reference of the path's cell.
-    cell: u32,
-    /// Reference of the site's state.
-    state: u32,
+    /// Zero.
+    reserved: u64,
+    /// The path's place, for a call that stands for itself.
+    place: Place,
 }
 
 #[inline(always)]
@@ -41,7 +41,7 @@ fn key_of(parent: u32, site: usize) -> u64 {
 
 /// Cells are 6 units of 64 bytes: their lowest bit says nothing.
 #[inline(always)]
-unsafe fn place(thread: *const Thread, parent: u32, site: usize) -> *mut Recent {
+unsafe fn find(thread: *const Thread, parent: u32, site: usize) -> *mut Recent {
     // SAFETY: `recent` has RECENT elements, the index is masked.
     unsafe { (*thread).recent.add((site ^ (parent >> 1) as usize) & (RECENT - 1)) }
 }
@@ -52,20 +52,17 @@ unsafe fn place(thread: *const Thread, parent: u32, site: usize) -> *mut Recent 
 /// `entry` is complete, belongs to `thread`, and its site has no flag but `ALWAYS_TIMED`.
 #[inline(always)]
 pub unsafe fn remember(thread: *const Thread, entry: *const Entry) {
-    // SAFETY: live by contract; the parent index names an entry of this thread.
+    // SAFETY: live by contract; the parent is null or an entry of this thread.
     unsafe {
         if (*thread).recent.is_null() {
             return;
         }
-        let site = (*entry).site as usize;
-        let mut parent = 0;
-        if (*entry).parent != 0 {
-            parent = (*(*thread).entries.add((*entry).parent as usize - 1)).cell;
-        }
-        let recent = place(thread, parent, site);
+        let above = (*entry).parent;
+        let parent = if above.is_null() { 0 } else { (*above).place.cell };
+        let site = (*entry).place.site as usize;
+        let recent = find(thread, parent, site);
         (*recent).key = key_of(parent, site);
-        (*recent).cell = (*entry).cell;
-        (*recent).state = (*entry).site_state;
+        (*recent).place = Place { weight: 1, ..(*entry).place };
     }
 }
 
@@ -82,58 +79,65 @@ pub unsafe fn enter(
     site: usize,
     thread: *mut Thread,
 ) -> *mut Entry {
-    // SAFETY: contract handed on; indices in `open` and `free` are < entry_capacity.
+    // SAFETY: contract handed on.
     unsafe {
-        let usual = !(*thread).recent.is_null()
-            && (*thread).guard == 0
-            && (*thread).rescan == 0
-            && (*thread).free_count != 0
-            && remaining(word) >= LOWEST;
-        if !usual || (site >= sites::MUTEX_FIRST && sites::would_block(site, (*frame).args[0])) {
-            return null_mut();
-        }
-        let (mut parent, mut above_cell, mut depth) = (0, 0, 1);
-        let open = (*thread).open_count as usize;
-        if open != 0 {
-            let index = *(*thread).open.add(open - 1);
-            let above = (*thread).entries.add(index as usize);
-            if (*above).state != OPEN || (*above).slot <= slot {
-                return null_mut();
-            }
-            parent = index + 1;
-            above_cell = (*above).cell;
-            depth = (*above).depth + 1;
-        }
-        let recent = place(thread, above_cell, site);
-        if (*recent).key != key_of(above_cell, site) {
+        if (*thread).recent.is_null() || (*thread).guard != 0 {
             return null_mut();
         }
         guard::hold(thread, slot);
-        (*thread).free_count -= 1;
-        let index = *(*thread).free.add((*thread).free_count as usize);
-        let entry = (*thread).entries.add(index as usize);
+        let entry = fill(frame, slot, word, site, thread);
+        guard::leave(thread);
+        entry
+    }
+}
+
+#[inline(always)]
+unsafe fn fill(
+    frame: *const Frame,
+    slot: u64,
+    word: *const u64,
+    site: usize,
+    thread: *mut Thread,
+) -> *mut Entry {
+    // SAFETY: contract of `enter`, guard held.
+    unsafe {
+        let entry = (*thread).spare;
+        if entry.is_null() || (*thread).rescan != 0 || remaining(word) < LOWEST {
+            return null_mut();
+        }
+        if site >= sites::MUTEX_FIRST && sites::would_block(site, (*frame).args[0]) {
+            return null_mut();
+        }
+        let above = (*thread).top;
+        let (mut parent, mut depth) = (0, 1);
+        if !above.is_null() {
+            if (*above).state != OPEN || (*above).slot <= slot {
+                return null_mut();
+            }
+            parent = (*above).place.cell;
+            depth = (*above).depth + 1;
+        }
+        let recent = find(thread, parent, site);
+        if (*recent).key != key_of(parent, site) {
+            return null_mut();
+        }
+        (*thread).spare = (*entry).parent;
         (*entry).return_address = (slot as *const u64).read_volatile();
         (*entry).slot = slot;
         (*entry).thread = thread;
-        (*entry).cell = (*recent).cell;
-        (*entry).site = site as u32;
-        (*entry).weight = 1;
-        (*entry).parent = parent;
-        (*entry).index = index;
+        (*entry).parent = above;
+        (*entry).place = (*recent).place;
         (*entry).state = OPEN;
         (*entry).wait = 0;
         (*entry).depth = depth;
         (*entry).holder = 0;
         (*entry).below = 0;
         (*entry).wait_below = 0;
-        (*entry).object = 0;
         (*entry).longest = 0;
-        (*entry).site_state = (*recent).state;
+        (*entry).object = 0;
         (*entry).calls = 0;
         shadow::copy_arguments(entry, frame);
-        *(*thread).open.add(open) = index;
-        (*thread).open_count = open as u32 + 1;
-        guard::leave(thread);
+        (*thread).top = entry;
         entry
     }
 }
@@ -144,39 +148,46 @@ pub unsafe fn enter(
 /// As for [`crate::exit::perfvisor_probe_exit`]; `thread` is the calling thread's state or null.
 #[inline(always)]
 pub unsafe fn leave(thread: *mut Thread, entry: *mut Entry, end: u64) -> bool {
-    // SAFETY: entries live as long as the process; a live thread's indices are in range.
+    // SAFETY: entries live as long as the process; `top` is one of this thread only.
     unsafe {
         let duration = end.wrapping_sub((*entry).start);
-        let plain = (*entry).thread == thread
-            && !thread.is_null()
+        // A clock that went back, too, shows as a long call.
+        let plain = duration <= LEAST_THRESHOLD
             && (*entry).state == OPEN
             && (*entry).wait == 0
-            && (*entry).weight == 1
-            && (*entry).wait_below == 0
-            && (*entry).longest == 0;
-        // A clock that went back, too, shows as a long call.
-        if !plain || duration > LEAST_THRESHOLD {
+            && (*entry).place.weight == 1
+            && (*entry).wait_below == 0;
+        if !plain || thread.is_null() || (*thread).guard != 0 || (*thread).recent.is_null() {
             return false;
         }
-        let top = ((*thread).open_count as usize).wrapping_sub(1);
-        let usual = !(*thread).recent.is_null() && (*thread).guard == 0;
-        if !usual || (*thread).open_count == 0 || *(*thread).open.add(top) != (*entry).index {
+        guard::hold(thread, (*entry).slot);
+        let done = fold(thread, entry, duration, end);
+        guard::leave(thread);
+        done
+    }
+}
+
+#[inline(always)]
+unsafe fn fold(thread: *mut Thread, entry: *mut Entry, duration: u64, end: u64) -> bool {
+    // SAFETY: contract of `leave`, guard held.
+    unsafe {
+        let cell: *mut Cell = at(thread, (*entry).place.cell);
+        if (*thread).top != entry {
             return false;
         }
-        let cell: *mut Cell = at(thread, (*entry).cell);
         let bucket = buffer::short_bucket(thread, cell, duration);
         if bucket.is_null() {
             return false;
         }
-        guard::hold(thread, (*entry).slot);
         *bucket += 1;
-        let above = (*thread).entries.add(((*entry).parent as usize).wrapping_sub(1));
-        if (*entry).parent != 0 && (*above).state == OPEN {
+        let above = (*entry).parent;
+        if !above.is_null() {
             (*above).below = (*above).below.wrapping_add(duration);
         }
         add(cell, duration, (*entry).below);
-        (*(*thread).segment).timed += 1;
-        (*(*thread).segment).last_tsc = end;
+        let segment = (*thread).segment;
+        (*segment).timed += 1;
+        (*segment).last_tsc = end;
         let timed = (*cell).timed;
         if timed & (timed - 1) == 0 && timed >= TAIL_KNOWN {
             set_threshold(thread, cell);
@@ -184,9 +195,8 @@ pub unsafe fn leave(thread: *mut Thread, entry: *mut Entry, end: u64) -> bool {
         if !(*thread).event.is_null() {
             write_event(thread, entry, duration);
         }
-        (*thread).open_count = top as u32;
+        (*thread).top = above;
         shadow::release(thread, entry);
-        guard::leave(thread);
         true
     }
 }

@@ -62,20 +62,20 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
     unsafe {
         let start = (*entry).start;
         let duration = end.saturating_sub(start);
-        let cell: *mut Cell = at(thread, (*entry).cell);
-        let state: *mut SiteState = at(thread, (*entry).site_state);
+        let cell: *mut Cell = at(thread, (*entry).place.cell);
+        let state: *mut SiteState = at(thread, (*entry).place.site_state);
         if (*entry).wait == 0 && duration > LEAST_THRESHOLD {
             lost_race(entry);
         }
-        let visible = (*entry).weight > 1 && pace::visible(state, duration);
+        let visible = (*entry).place.weight > 1 && pace::visible(state, duration);
         if visible {
             stand_for_itself(cell, entry, duration);
         }
-        let weight = (*entry).weight;
+        let weight = (*entry).place.weight;
         let own_wait = if (*entry).wait != 0 { duration } else { 0 };
         let wait = if own_wait != 0 { own_wait } else { (*entry).wait_below.min(duration) };
 
-        add_to_parent(thread, entry, duration, wait);
+        add_to_parent(entry, duration, wait);
         add_to_cell(cell, entry, duration, wait);
         add_to_histogram(thread, cell, duration, weight);
         let segment = (*thread).segment;
@@ -104,7 +104,7 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
 unsafe fn lost_race(entry: *mut Entry) {
     // SAFETY: live entry, whose site is in range.
     unsafe {
-        let info = sites::info((*entry).site as usize);
+        let info = sites::info((*entry).place.site as usize);
         if info.flags & sites::ALWAYS_TIMED != 0 && info.object < 6 {
             (*entry).wait = info.wait;
             (*entry).object = (*entry).args[(info.object & 7) as usize];
@@ -123,7 +123,7 @@ unsafe fn learn(
     // SAFETY: guard held.
     unsafe {
         let last = (*state).last_tsc;
-        let calls = if last != 0 { (*entry).calls as u32 } else { 0 };
+        let calls = if last != 0 { (*entry).calls } else { 0 };
         // A call out of turn leaves the window open: its calls are counted when the next turn comes.
         if (*entry).calls != 0 {
             (*state).last_tsc = (*entry).start.wrapping_add(duration);
@@ -138,34 +138,31 @@ unsafe fn learn(
 unsafe fn stand_for_itself(cell: *mut Cell, entry: *mut Entry, duration: u64) {
     // SAFETY: guard held, live cell and entry.
     unsafe {
-        let weight = u64::from((*entry).weight);
+        let weight = u64::from((*entry).place.weight);
         let (w, d) = (weight as f64, duration as f64);
         (*cell).visible_calls += 1;
         (*cell).visible_sum += duration;
         (*cell).visible_weight += weight;
         (*cell).visible_weighted += duration * weight;
         (*cell).visible_variance += w * (w - 1.0) * d * d;
-        (*entry).weight = 1;
+        (*entry).place.weight = 1;
     }
 }
 
 #[inline(always)]
-unsafe fn add_to_parent(thread: *mut Thread, entry: *mut Entry, duration: u64, wait: u64) {
-    // SAFETY: parent indices are < entry_capacity.
+unsafe fn add_to_parent(entry: *mut Entry, duration: u64, wait: u64) {
+    // SAFETY: the parent is null or an entry of the same thread.
     unsafe {
-        if (*entry).parent == 0 {
+        let above = (*entry).parent;
+        if above.is_null() || (*above).state != OPEN {
             return;
         }
-        let above = (*thread).entries.add((*entry).parent as usize - 1);
-        if (*above).state != OPEN {
-            return;
-        }
-        let weight = u64::from((*entry).weight);
+        let weight = u64::from((*entry).place.weight);
         (*above).below = (*above).below.wrapping_add(duration * weight);
         (*above).wait_below = (*above).wait_below.wrapping_add(wait * weight);
         let (longest, object, site, holder, kind) = if (*entry).wait != 0 {
             let kind = u16::from((*entry).wait);
-            (duration, (*entry).object, (*entry).site, (*entry).holder, kind)
+            (duration, (*entry).object, (*entry).place.site, (*entry).holder, kind)
         } else {
             let kind = (*entry).longest_kind;
             let site = (*entry).longest_site;
@@ -185,7 +182,7 @@ unsafe fn add_to_parent(thread: *mut Thread, entry: *mut Entry, duration: u64, w
 unsafe fn add_to_cell(cell: *mut Cell, entry: *const Entry, duration: u64, wait: u64) {
     // SAFETY: live cell.
     unsafe {
-        let weight = u64::from((*entry).weight);
+        let weight = u64::from((*entry).place.weight);
         (*cell).timed += 1;
         (*cell).represented += weight;
         (*cell).sum += duration;
@@ -220,11 +217,11 @@ unsafe fn waited(thread: *mut Thread, entry: *const Entry, cell: *mut Cell, wait
             return;
         }
         let edge = Wait {
-            site: (*entry).site,
+            site: (*entry).place.site,
             holder: (*entry).holder,
             object: (*entry).object,
             kind: (*entry).wait,
-            cell: (*entry).cell,
+            cell: (*entry).place.cell,
             duration: wait,
             end,
         };
@@ -307,8 +304,8 @@ unsafe fn fill_slow(
     unsafe {
         (*slow).start_tsc = (*entry).start;
         (*slow).duration = duration;
-        (*slow).cell = (*entry).cell;
-        (*slow).site = (*entry).site;
+        (*slow).cell = (*entry).place.cell;
+        (*slow).site = (*entry).place.site;
         (*slow).args = (*entry).args;
         (*slow).return_address = (*entry).return_address;
         (*slow).result = result;
@@ -320,7 +317,7 @@ unsafe fn fill_slow(
             (*slow).object = (*entry).object;
             (*slow).holder_tid = (*entry).holder;
             (*slow).wait_kind = u16::from((*entry).wait);
-            (*slow).wait_site = (*entry).site;
+            (*slow).wait_site = (*entry).place.site;
         } else if (*entry).longest != 0 {
             (*slow).object = (*entry).longest_object;
             (*slow).holder_tid = (*entry).longest_holder;
@@ -347,7 +344,7 @@ pub unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u6
         let mut at = (*thread).event.cast::<Event>();
         let depth = u32::from((*entry).depth).min(255);
         (*at).start_tsc = (*entry).start;
-        (*at).site_and_depth = (*entry).site | (depth << 24);
+        (*at).site_and_depth = (*entry).place.site | (depth << 24);
         if duration < u64::from(EVENT_LONG) {
             (*at).duration = duration as u32;
             at = at.add(1);

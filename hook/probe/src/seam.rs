@@ -26,6 +26,20 @@ pub const DONE: u8 = 2;
 /// A shadow entry is free.
 pub const FREE: u8 = 0;
 
+/// Where a timed call is accounted, and for how many calls it stands.
+#[derive(Clone, Copy)]
+#[repr(C, align(16))]
+pub struct Place {
+    /// Reference of the cell of its call path.
+    pub cell: u32,
+    /// Site id.
+    pub site: u32,
+    /// Reference of the site's state in the segment.
+    pub site_state: u32,
+    /// Calls this one stands for.
+    pub weight: u32,
+}
+
 /// One pending timed call. `return_address` and `saved_rbx` are what an unwinder reads through rbx.
 #[repr(C, align(64))]
 pub struct Entry {
@@ -39,16 +53,10 @@ pub struct Entry {
     pub start: u64,
     /// Owner.
     pub thread: *mut Thread,
-    /// Reference of the cell of this call path.
-    pub cell: u32,
-    /// Site id.
-    pub site: u32,
-    /// Calls this one stands for.
-    pub weight: u32,
-    /// Index of the parent's entry plus 1; 0 = none.
-    pub parent: u16,
-    /// This entry's index.
-    pub index: u16,
+    /// The open entry below this one, or null; of a free entry the next free one.
+    pub parent: *mut Entry,
+    /// Where it belongs.
+    pub place: Place,
     /// `FREE`, `OPEN` or `DONE`.
     pub state: u8,
     /// WaitKind of the API.
@@ -61,24 +69,22 @@ pub struct Entry {
     pub below: u64,
     /// Scaled time waited below.
     pub wait_below: u64,
+    /// Longest wait below, cycles.
+    pub longest: u64,
     /// What the call waits for.
     pub object: u64,
     /// First six integer arguments.
     pub args: [u64; 6],
-    /// Longest wait below: cycles, object, site, holder, kind.
-    pub longest: u64,
-    /// See `longest`.
+    /// Object of the longest wait below.
     pub longest_object: u64,
-    /// See `longest`.
+    /// Its site.
     pub longest_site: u32,
-    /// See `longest`.
+    /// Its holder.
     pub longest_holder: u32,
-    /// See `longest`.
+    /// Its kind.
     pub longest_kind: u16,
-    /// Reference of the site's state in the segment.
-    pub site_state: u32,
     /// Calls since the last timed one, this one included; 0 = timed out of turn.
-    pub calls: u64,
+    pub calls: u32,
     /// Zero.
     pub reserved: u64,
 }

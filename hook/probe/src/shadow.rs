@@ -44,41 +44,48 @@ pub unsafe fn on_own_stack(thread: *const Thread, address: u64) -> bool {
 /// `thread` is the calling thread's live state, guard held.
 #[inline(always)]
 pub unsafe fn push(thread: *mut Thread, slot: u64, return_to: u64) -> *mut Entry {
-    // SAFETY: indices in `open` and `free` are < entry_capacity.
+    // SAFETY: open and spare entries are this thread's.
     unsafe {
         drop_stale(thread, slot, return_to);
-        if (*thread).free_count == 0 {
-            // Deep recursion fills it honestly: asking the kernel on each call would cost more than
-            // the calls that are not timed are worth.
-            if (*thread).collect_pause > 0 {
-                (*thread).collect_pause -= 1;
-                return core::ptr::null_mut();
-            }
-            (*thread).collect_pause = COLLECT_PAUSE;
-            cold::call(cold::calls().collect, thread as u64, 0, 0);
-            if (*thread).free_count == 0 {
-                return core::ptr::null_mut();
-            }
+        if (*thread).spare.is_null() && !more_entries(thread) {
+            return core::ptr::null_mut();
         }
-        (*thread).free_count -= 1;
-        let index = *(*thread).free.add((*thread).free_count as usize);
-        let entry = (*thread).entries.add(index as usize);
-        let mut parent = 0;
-        if (*thread).open_count > 0 {
-            parent = *(*thread).open.add((*thread).open_count as usize - 1) + 1;
-        }
+        let entry = (*thread).spare;
+        (*thread).spare = (*entry).parent;
         (*entry).return_address = return_to;
         (*entry).slot = slot;
         (*entry).thread = thread;
-        (*entry).parent = parent;
-        (*entry).index = index;
+        (*entry).parent = (*thread).top;
         (*entry).state = OPEN;
         (*entry).below = 0;
         (*entry).wait_below = 0;
         (*entry).longest = 0;
-        *(*thread).open.add((*thread).open_count as usize) = index;
-        (*thread).open_count += 1;
+        (*thread).top = entry;
         entry
+    }
+}
+
+/// Makes an entry spare: one never used, or those whose frames are gone; false when there is none.
+#[cold]
+unsafe fn more_entries(thread: *mut Thread) -> bool {
+    // SAFETY: contract of `push`; `fresh` is below the capacity.
+    unsafe {
+        if (*thread).fresh < (*thread).entry_capacity {
+            let entry = (*thread).entries.add((*thread).fresh as usize);
+            (*thread).fresh += 1;
+            (*entry).parent = core::ptr::null_mut();
+            (*thread).spare = entry;
+            return true;
+        }
+        // Deep recursion fills it honestly: asking the kernel on each call would cost more than
+        // the calls that are not timed are worth.
+        if (*thread).collect_pause > 0 {
+            (*thread).collect_pause -= 1;
+            return false;
+        }
+        (*thread).collect_pause = COLLECT_PAUSE;
+        cold::call(cold::calls().collect, thread as u64, 0, 0);
+        !(*thread).spare.is_null()
     }
 }
 
@@ -103,9 +110,8 @@ pub unsafe fn copy_arguments(entry: *mut Entry, frame: *const Frame) {
 unsafe fn drop_stale(thread: *mut Thread, slot: u64, return_to: u64) {
     // SAFETY: as for `push`.
     unsafe {
-        while (*thread).open_count > 0 {
-            let index = *(*thread).open.add((*thread).open_count as usize - 1);
-            let entry = (*thread).entries.add(index as usize);
+        while !(*thread).top.is_null() {
+            let entry = (*thread).top;
             if (*entry).state == OPEN {
                 if (*entry).slot > slot || !on_own_stack(thread, (*entry).slot) {
                     return;
@@ -119,7 +125,7 @@ unsafe fn drop_stale(thread: *mut Thread, slot: u64, return_to: u64) {
                 }
                 abandon(thread, entry);
             }
-            (*thread).open_count -= 1;
+            (*thread).top = (*entry).parent;
             release(thread, entry);
         }
     }
@@ -137,7 +143,7 @@ unsafe fn proved_gone(entry: *mut Entry) -> bool {
 unsafe fn abandon(thread: *mut Thread, entry: *mut Entry) {
     // SAFETY: the entry's cell is one of this thread.
     unsafe {
-        let cell: *mut Cell = at(thread, (*entry).cell);
+        let cell: *mut Cell = at(thread, (*entry).place.cell);
         (*cell).abandoned += 1;
         (*(*thread).segment).abandoned += 1;
     }
@@ -146,14 +152,14 @@ unsafe fn abandon(thread: *mut Thread, entry: *mut Entry) {
 /// Gives a closed entry back.
 ///
 /// # Safety
-/// `entry` is no longer open and belongs to the calling thread's live state; guard held.
+/// `entry` is no longer linked from `top` and belongs to the calling thread's live state; guard held.
 #[inline(always)]
 pub unsafe fn release(thread: *mut Thread, entry: *mut Entry) {
-    // SAFETY: the free stack has room for every entry.
+    // SAFETY: live by contract.
     unsafe {
         (*entry).state = FREE;
-        *(*thread).free.add((*thread).free_count as usize) = (*entry).index;
-        (*thread).free_count += 1;
+        (*entry).parent = (*thread).spare;
+        (*thread).spare = entry;
     }
 }
 
@@ -164,11 +170,10 @@ pub unsafe fn release(thread: *mut Thread, entry: *mut Entry) {
 /// `entry` is open and belongs to the calling thread's live state; guard held.
 #[inline(always)]
 pub unsafe fn pop(thread: *mut Thread, entry: *mut Entry) {
-    // SAFETY: indices stay within the arrays.
+    // SAFETY: contract handed on.
     unsafe {
-        let top = (*thread).open_count as usize;
-        if top > 0 && *(*thread).open.add(top - 1) == (*entry).index {
-            (*thread).open_count -= 1;
+        if (*thread).top == entry {
+            (*thread).top = (*entry).parent;
             release(thread, entry);
             return;
         }
@@ -178,36 +183,36 @@ pub unsafe fn pop(thread: *mut Thread, entry: *mut Entry) {
 
 #[cold]
 unsafe fn pop_inner(thread: *mut Thread, entry: *mut Entry) {
-    // SAFETY: as for `pop`; the write index never passes the read index.
+    // SAFETY: as for `pop`; the chain of parents ends in null.
     unsafe {
-        let count = (*thread).open_count as usize;
-        let mut position = count;
-        while position > 0 && *(*thread).open.add(position - 1) != (*entry).index {
-            position -= 1;
+        let mut other = (*thread).top;
+        while !other.is_null() && other != entry {
+            other = (*other).parent;
         }
-        if position == 0 {
+        if other.is_null() {
             return;
         }
-        let mut kept = position - 1;
-        for above in position..count {
-            let index = *(*thread).open.add(above);
-            let other = (*thread).entries.add(index as usize);
-            let gone = (*other).state != OPEN
-                || (on_own_stack(thread, (*other).slot)
-                    && on_own_stack(thread, (*entry).slot)
-                    && (*other).slot < (*entry).slot
-                    && proved_gone(other));
-            if gone {
-                if (*other).state == OPEN {
+        let mut link = &raw mut (*thread).top;
+        loop {
+            let other = *link;
+            let last = other == entry;
+            let unwound = !last
+                && on_own_stack(thread, (*other).slot)
+                && on_own_stack(thread, (*entry).slot)
+                && (*other).slot < (*entry).slot
+                && proved_gone(other);
+            if last || unwound || (*other).state != OPEN {
+                *link = (*other).parent;
+                if !last && (*other).state == OPEN {
                     abandon(thread, other);
                 }
                 release(thread, other);
             } else {
-                *(*thread).open.add(kept) = index;
-                kept += 1;
+                link = &raw mut (*other).parent;
+            }
+            if last {
+                return;
             }
         }
-        (*thread).open_count = kept as u32;
-        release(thread, entry);
     }
 }

@@ -36,16 +36,16 @@ pub struct Thread {
     pub table_failed: u32,
     /// Shadow entries.
     pub entries: *mut Entry,
-    /// Indices of open entries, oldest first.
-    pub open: *mut u16,
-    /// Free entries (a stack of indices).
-    pub free: *mut u16,
-    /// How many are open.
-    pub open_count: u32,
-    /// How many are free.
-    pub free_count: u32,
+    /// The innermost open entry, or null; its `parent` is the next one.
+    pub top: *mut Entry,
+    /// Free entries that were used before, linked by `parent`; or null.
+    pub spare: *mut Entry,
+    /// Entries from here on were never used.
+    pub fresh: u32,
     /// How many there are.
     pub entry_capacity: u32,
+    /// Zero.
+    pub reserved: u32,
     /// log2 of the map's slots.
     pub map_bits: u32,
     /// Map of call paths, sites and wait edges.

@@ -117,11 +117,11 @@ pub unsafe extern "C" fn perfvisor_thread_prepare(
 unsafe fn calling_address(thread: *mut Thread) -> u64 {
     // SAFETY: the calling thread's own entries.
     unsafe {
-        if (*thread).open_count == 0 {
+        let entry = (*thread).top;
+        if entry.is_null() {
             return 0;
         }
-        let index = *(*thread).open.add((*thread).open_count as usize - 1);
-        (*(*thread).entries.add(index as usize)).return_address
+        (*entry).return_address
     }
 }
 

@@ -43,9 +43,7 @@ fn anonymous(bytes: usize) -> *mut u8 {
 }
 
 /// Offsets of the parts of a thread's private block.
-const OPEN_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
-const FREE_AT: usize = OPEN_AT + ENTRIES * 2;
-const MAP_AT: usize = FREE_AT + ENTRIES * 2;
+const MAP_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
 const RECENT_AT: usize =
     (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
@@ -61,8 +59,6 @@ pub fn new_private() -> *mut Thread {
     let thread = at.cast::<Thread>();
     // SAFETY: offsets lie inside the block just mapped.
     unsafe {
-        (*thread).open = at.add(OPEN_AT).cast();
-        (*thread).free = at.add(FREE_AT).cast();
         (*thread).map = at.add(MAP_AT).cast::<MapSlot>();
         (*thread).map_bits = MAP_BITS;
         (*thread).entries = at.add(ENTRIES_AT).cast();
@@ -77,15 +73,12 @@ pub fn new_private() -> *mut Thread {
 /// # Safety
 /// No thread uses `thread`.
 pub unsafe fn reset_private(thread: *mut Thread) {
-    // SAFETY: the arrays are as long as `entry_capacity` and 2^map_bits.
+    // SAFETY: the map has 2^map_bits slots.
     unsafe {
-        let count = (*thread).entry_capacity as usize;
-        for index in 0..count {
-            // Low indices on top, so that a shallow thread touches one page of entries.
-            *(*thread).free.add(index) = (count - 1 - index) as u16;
-        }
-        (*thread).free_count = count as u32;
-        (*thread).open_count = 0;
+        // Entries become spare one by one, so that a shallow thread touches one page of them.
+        (*thread).top = null_mut();
+        (*thread).spare = null_mut();
+        (*thread).fresh = 0;
         if (*thread).map_used != 0 {
             core::ptr::write_bytes((*thread).map, 0, 1 << (*thread).map_bits);
         }
