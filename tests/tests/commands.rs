@@ -158,6 +158,34 @@ fn a_flight_recorder_keeps_the_last_seconds() {
 }
 
 #[test]
+fn events_that_found_no_room_are_all_counted_as_lost() {
+    let flags = ["--events", "--events-limit", "256KiB"];
+    let recording = Perfvisor::testapp("micro").args(&["100000"]).flags(&flags).record();
+    let report = recording.report();
+    let events = &report.json["events"];
+    let kept = events["events"].as_u64().unwrap_or(0);
+    let lost = events["lost"].as_u64().unwrap_or(0);
+    assert!((8_000..16_400).contains(&kept), "{kept} events in four chunks of 64 KiB");
+    let timed = report.json["coverage"]["timed_calls"].as_u64().unwrap_or(0);
+    assert!(timed >= 100_000, "{timed}");
+    assert_eq!(kept + lost, timed, "each timed call is an event, kept or lost");
+    assert_eq!(report.json["losses"]["lost_events"].as_u64(), Some(lost));
+}
+
+#[test]
+fn a_flight_recorder_keeps_the_newest_events_and_counts_the_others() {
+    let flags = ["--flight-recorder", "5s", "--events-limit", "256KiB"];
+    let recording = Perfvisor::testapp("micro").args(&["100000"]).flags(&flags).record();
+    let report = recording.report();
+    let kept = report.json["events"]["events"].as_u64().unwrap_or(0);
+    assert!((8_000..16_400).contains(&kept), "{kept} events in four chunks of 64 KiB");
+    assert_eq!(report.json["losses"]["lost_events"].as_u64(), Some(0));
+    let gone = report.json["losses"]["overwritten_events"].as_u64().unwrap_or(0);
+    let timed = report.json["coverage"]["timed_calls"].as_u64().unwrap_or(0);
+    assert_eq!(kept + gone, timed);
+}
+
+#[test]
 fn help_and_version_are_there() {
     for arguments in [&["--help"] as &[&str], &["run", "--help"], &["report", "--help"]] {
         let outcome = perfvisor(arguments).ok();

@@ -515,6 +515,8 @@ fn describe_losses(profile: &mut Profile, gathered: Gathered, sums: Sums) {
         losses.damages.extend(image.damages);
     }
     losses.lost_events = losses.lost_events.max(profile.events.lost);
+    profile.events.lost = losses.lost_events;
+    losses.overwritten_events = losses.overwritten_events.saturating_sub(profile.events.events);
     losses.images_cut_short =
         profile.images.iter().filter(|i| i.end == ImageEnd::KilledOrRunning).count() as u64;
     losses.damages.sort_by(|a, b| (&a.file, a.offset_bytes).cmp(&(&b.file, b.offset_bytes)));

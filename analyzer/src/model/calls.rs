@@ -245,7 +245,7 @@ pub struct EventsSummary {
     pub chunks: u64,
     /// Events read.
     pub events: u64,
-    /// Events lost before or between the chunks.
+    /// As [`super::Losses::lost_events`].
     pub lost: u64,
     /// Begin of the oldest event, ns since the run's start.
     pub first_ns: u64,

@@ -109,8 +109,8 @@ impl EventSums {
     }
 }
 
-/// Reads all event files of a run. Damage goes to `damages`; the summary counts what was lost
-/// before chunks, `lost_elsewhere` what the segments say.
+/// Reads all event files of a run. Damage goes to `damages`; the summary counts what was lost before
+/// chunks (the segments say more).
 pub fn read_events(
     root: &Path,
     sources: &[EventSource<'_>],

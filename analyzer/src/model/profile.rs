@@ -183,8 +183,10 @@ pub struct Losses {
     pub lost_slow_calls: u64,
     /// Waits not attributed to their object.
     pub lost_waits: u64,
-    /// Events not kept, or overwritten before the flight recorder's span.
+    /// Events not kept: no room, or the limit was reached.
     pub lost_events: u64,
+    /// Events that newer ones of a flight recorder replaced.
+    pub overwritten_events: u64,
     /// Calls whose end was not seen (exception, longjmp, thread or process end).
     pub abandoned: u64,
     /// Threads whose folding was cut short: their times may be half counted.

@@ -119,6 +119,8 @@ pub fn add_segment(segment: &Segment, context: Context<'_>, fold: &FoldView, sum
     losses.lost_slow_calls = losses.lost_slow_calls.saturating_add(header.lost_slow_calls);
     losses.lost_waits = losses.lost_waits.saturating_add(header.lost_waits);
     losses.lost_events = losses.lost_events.saturating_add(header.lost_events);
+    // Written ones so far: those found in the event files come off in `build`.
+    losses.overwritten_events = losses.overwritten_events.saturating_add(header.events);
     losses.abandoned = losses.abandoned.saturating_add(header.abandoned);
     losses.damages.extend(segment.damages.iter().cloned());
 }

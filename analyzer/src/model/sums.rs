@@ -366,6 +366,7 @@ pub fn add_losses(losses: &mut Losses, other: Losses) {
     sum(&mut losses.lost_slow_calls, other.lost_slow_calls);
     sum(&mut losses.lost_waits, other.lost_waits);
     sum(&mut losses.lost_events, other.lost_events);
+    sum(&mut losses.overwritten_events, other.overwritten_events);
     sum(&mut losses.abandoned, other.abandoned);
     sum(&mut losses.folds_in_progress, other.folds_in_progress);
     sum(&mut losses.late_calls, other.late_calls);

@@ -81,7 +81,11 @@ pub fn open_events(
             ));
             break;
         };
-        if header.sequence == 0 {
+        // A copy with the number of chunk 0 was cut short: chunk 0 still holds all of it.
+        let is_live = chunks.first().is_some_and(|live: &Chunk| {
+            live.position == 0 && live.header.sequence == header.sequence
+        });
+        if header.sequence == 0 || (position > 0 && is_live) {
             continue;
         }
         if header.thread_index != u64::from(thread_index) {

@@ -79,7 +79,7 @@ pub fn losses(profile: &Profile) -> Vec<String> {
         "found no room: lists of slow calls are not complete.",
     );
     lost(losses.lost_waits, "wait", "not attributed to the lock or file waited for.");
-    lost(losses.lost_events, "event", "not kept or overwritten by newer ones.");
+    lost(losses.lost_events, "event", "not kept: no room, or --events-limit was reached.");
     lost(
         losses.folds_in_progress,
         "thread",

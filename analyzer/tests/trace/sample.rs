@@ -142,6 +142,8 @@ pub fn events() -> Files {
     let first = (0..100u64).map(|n| (n * 1_000, 40, MALLOC, 2u8)).collect();
     let mut second: Vec<_> = (100..199u64).map(|n| (n * 1_000, 40, MALLOC, 2u8)).collect();
     second.push((300_000, 3_000_000_000, COMPUTE, 1));
-    image.events(0, &[(2, 6, second), (1, 0, first)]);
+    // A copy of chunk 0 that was begun when the process was killed.
+    let cut = second[..10].to_vec();
+    image.events(0, &[(2, 6, second), (1, 0, first), (2, 6, cut)]);
     image.files()
 }

@@ -131,7 +131,7 @@ impl BlockHeader {
 }
 
 /// Bytes of one chunk of an event file; chunk `k` begins at `4096 + k * EVENT_CHUNK_BYTES`.
-pub const EVENT_CHUNK_BYTES: usize = 1 << 20;
+pub const EVENT_CHUNK_BYTES: usize = 1 << 16;
 /// Value of [`Event::duration`] that says: the true one (u64) is the next 16-byte record's first word.
 pub const EVENT_LONG: u32 = u32::MAX;
 

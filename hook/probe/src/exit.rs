@@ -23,6 +23,9 @@ const FIRST_THRESHOLD: u64 = 3_000_000;
 /// No call shorter than this (cycles; 2 µs at 3 GHz) is worth keeping.
 pub const LEAST_THRESHOLD: u64 = 6_000;
 
+/// Events lost between two requests for room that was refused.
+const EVENT_PAUSE: u32 = 4096;
+
 /// Ends the call of `entry`; `result` is its rax.
 ///
 /// # Safety
@@ -335,9 +338,8 @@ unsafe fn fill_slow(
 pub unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u64) {
     // SAFETY: event .. event_end is mapped and ours; room for two records is checked.
     unsafe {
-        if (*thread).event.add(2 * Event::BYTES) > (*thread).event_end
-            && cold::call(cold::calls().event_chunk, thread as u64, 0, 0) == 0
-        {
+        let end = (*thread).event.wrapping_add(2 * Event::BYTES);
+        if end > (*thread).event_end && !more_events(thread) {
             (*(*thread).segment).lost_events += 1;
             return;
         }
@@ -358,5 +360,23 @@ pub unsafe fn write_event(thread: *mut Thread, entry: *const Entry, duration: u6
         let chunk = (*thread).event_chunk;
         let begin = chunk.cast::<u8>().add(EventChunkHeader::BYTES);
         commit_u64(&raw mut (*chunk).committed, at.cast::<u8>().offset_from(begin) as u64);
+    }
+}
+
+/// Makes room for events; false when there is none. A full disk is not asked at each call.
+#[cold]
+#[inline(never)]
+unsafe fn more_events(thread: *mut Thread) -> bool {
+    // SAFETY: the calling thread's live state, guard held.
+    unsafe {
+        if (*thread).event_pause > 0 {
+            (*thread).event_pause -= 1;
+            return false;
+        }
+        if cold::call(cold::calls().event_chunk, thread as u64, 0, 0) != 0 {
+            return true;
+        }
+        (*thread).event_pause = EVENT_PAUSE;
+        false
     }
 }

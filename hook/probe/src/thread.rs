@@ -44,8 +44,8 @@ pub struct Thread {
     pub fresh: u32,
     /// How many there are.
     pub entry_capacity: u32,
-    /// Zero.
-    pub reserved: u32,
+    /// Events to lose until room is asked for again.
+    pub event_pause: u32,
     /// log2 of the map's slots.
     pub map_bits: u32,
     /// Map of call paths, sites and wait edges.
@@ -96,8 +96,8 @@ pub struct Thread {
     pub segment_number: u32,
     /// 1: modules may have come since the last scan (hook).
     pub rescan: u32,
-    /// Next chunk's number and its position (hook).
-    pub event_sequence: u64,
+    /// Lost events that an earlier chunk's head told of (hook).
+    pub event_losses_told: u64,
     /// TSD rounds seen at thread end (hook).
     pub end_rounds: u32,
     /// Calls to go until a full shadow stack is looked through again.

@@ -92,7 +92,8 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event = null_mut();
         (*thread).event_end = null_mut();
         (*thread).event_chunk = null_mut();
-        (*thread).event_sequence = 0;
+        (*thread).event_losses_told = 0;
+        (*thread).event_pause = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
         (*thread).recent = null_mut();
     }
