@@ -27,6 +27,8 @@ pub struct ApiRow {
     pub mean_ns: f64,
     /// Times of single calls; `None` when none was timed.
     pub distribution: Option<Distribution>,
+    /// The same calls by their time; empty when none was timed.
+    pub histogram: TimeBars,
     /// Upper bound of time that untimed calls may hide beyond the estimate.
     pub unseen_max_ns: f64,
     /// Calls whose end was not seen.
@@ -54,6 +56,18 @@ pub struct Distribution {
     pub p999_ns: f64,
     /// Longest timed call.
     pub max_ns: f64,
+}
+
+/// Calls by their time on a logarithmic axis, ten bars a decade: bar `i` holds the calls of at least
+/// 10^((first + i) ÷ 10) ns that are shorter than the next bar's. Shorter than 1 ns is in bar 0.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct TimeBars {
+    /// Place of the first bar on the axis.
+    pub first: u32,
+    /// Calls of each bar; the first and the last have some.
+    pub calls: Vec<u64>,
+    /// Not every call was timed: the numbers are scaled up from those that were.
+    pub estimated: bool,
 }
 
 /// One caller of an API in one group.

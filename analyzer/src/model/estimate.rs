@@ -151,7 +151,8 @@ fn estimate_blocking(site: &SegmentSite) -> SiteEstimate {
     let [v0, v1, v2] = site.variance;
     let free_calls = site.count as f64 - site.represented;
     let (mut variance, mut systematic) = (0.0, site.systematic);
-    let free_mean = if v0 > 0.0 {
+    // One sampled call adds at least 2²−2; less is damage, by which nothing should be divided.
+    let free_mean = if v0 >= 1.0 {
         // Only sampled calls of the free path have w > 1, so v1/v0 is their mean.
         variance = (v2 - v1 * v1 / v0).max(0.0) * small_sample(site.represented, v0);
         (v1 / v0 - site.bias).max(0.0)
@@ -271,6 +272,14 @@ mod tests {
         let e = estimate(&sampled(3, &[(1.0, 10.0), (1.0, 20.0), (1.0, 30.0)], false));
         assert!(e.exact);
         assert_eq!((e.total, e.variance), (60.0, 0.0));
+    }
+
+    #[test]
+    fn a_weight_too_small_to_be_one_divides_nothing() {
+        let mut site = sampled(100, &[(2.0, 50.0), (1.0, 10.0)], true);
+        site.variance = [f64::MIN_POSITIVE, 1e70, 1e71];
+        let e = estimate(&site);
+        assert!(e.total.is_finite() && e.variance.is_finite(), "{e:?}");
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! From sums to the profile's rows.
 
-use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge};
+use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge, TimeBars};
 use super::clock::Clock;
 use super::ids::{ApiId, ComponentId, GroupId, NodeId, SiteId, ThreadId};
 use super::profile::Profile;
@@ -186,6 +186,7 @@ fn row(
         wait_ns: all.wait_ns.clamp(0.0, total.value_ns),
         mean_ns: if counted == 0 { 0.0 } else { total.value_ns / counted as f64 },
         distribution: distribution(&all, clock),
+        histogram: time_bars(&all, clock),
         unseen_max_ns: all.total.unseen_ns.min(lifetime_ns),
         abandoned: all.abandoned,
         blocking: profile.apis[api.index()].blocking,
@@ -202,16 +203,20 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
+/// What turns a duration in the histogram of `all` (which has timed calls) into ns.
+fn single_ns<'a>(all: &'a SiteSums, clock: &'a Clock) -> impl Fn(f64) -> f64 + 'a {
+    let bias = all.bias_timed / all.timed as f64;
+    let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
+    move |cycles| clock.span_ns((cycles - bias).max(0.0)).clamp(min_ns, max_ns)
+}
+
 fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
     if all.timed == 0 {
         return None;
     }
-    let bias = all.bias_timed / all.timed as f64;
+    let ns = single_ns(all, clock);
+    let at = |q: f64| ns(all.histogram.quantile(q).unwrap_or(0.0));
     let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
-    let at = |q: f64| {
-        let cycles = all.histogram.quantile(q).unwrap_or(0.0) - bias;
-        clock.span_ns(cycles.max(0.0)).clamp(min_ns, max_ns)
-    };
     Some(Distribution {
         min_ns,
         p50_ns: at(0.5),
@@ -220,6 +225,34 @@ fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
         p999_ns: at(0.999),
         max_ns,
     })
+}
+
+/// The last bar: from 10^13 ns, almost three hours, upwards.
+const LAST_BAR: usize = 130;
+
+/// The histogram of `all` on the reports' axis. A bucket goes whole to the bar its middle lies in,
+/// where the percentiles place it too; a bar is eight to fifteen buckets wide.
+fn time_bars(all: &SiteSums, clock: &Clock) -> TimeBars {
+    if all.timed == 0 {
+        return TimeBars::default();
+    }
+    let ns = single_ns(all, clock);
+    let mut bars = [0u64; LAST_BAR + 1];
+    for (middle, calls) in all.histogram.filled() {
+        // The hair more is for 1000 ns, whose logarithm comes out just below 3.
+        let place = (ns(middle).max(1.0).log10() * 10.0 + 1e-9).floor() as usize;
+        let bar = &mut bars[place.min(LAST_BAR)];
+        *bar = bar.saturating_add(calls);
+    }
+    let filled = |calls: &u64| *calls != 0;
+    let Some(first) = bars.iter().position(filled) else { return TimeBars::default() };
+    let last = bars.iter().rposition(filled).unwrap_or(first);
+    TimeBars {
+        first: first as u32,
+        calls: bars[first..=last].to_vec(),
+        // A cell whose counts grew too large keeps them rounded.
+        estimated: all.timed != all.count || all.histogram.total() != all.timed,
+    }
 }
 
 fn add_nodes(profile: &mut Profile, group: GroupId, own: &GroupSums) {
@@ -254,4 +287,48 @@ pub fn first_nodes(profile: &Profile) -> HashMap<GroupId, u32> {
         first.entry(node.group).or_insert(at as u32);
     }
     first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Calls of so many cycles at 1 cycle per ns, with a probe of 10 cycles in each.
+    fn sums(cycles: &[(u64, u64)], count: u64) -> SiteSums {
+        let mut sums = SiteSums { count, ..SiteSums::default() };
+        for &(value, calls) in cycles {
+            sums.histogram.add_value(value + 10, calls);
+            sums.timed += calls;
+            sums.min_ns = sums.min_ns.min(value as f64);
+            sums.max_ns = sums.max_ns.max(value as f64);
+        }
+        sums.bias_timed = 10.0 * sums.timed as f64;
+        sums
+    }
+
+    fn clock() -> Clock {
+        Clock::new(&[], 1_000_000_000, 0)
+    }
+
+    #[test]
+    fn bars_hold_all_calls_where_their_times_are() {
+        let bars = time_bars(&sums(&[(1_000, 5), (1_100, 2), (110_000, 1)], 8), &clock());
+        assert_eq!((bars.first, bars.calls.len()), (30, 21));
+        assert_eq!((bars.calls[0], bars.calls[20]), (7, 1));
+        assert_eq!(bars.calls.iter().sum::<u64>(), 8);
+        assert!(!bars.estimated);
+    }
+
+    #[test]
+    fn bars_of_calls_not_all_timed_are_estimates() {
+        assert!(time_bars(&sums(&[(50, 3)], 4), &clock()).estimated);
+        let none = time_bars(&sums(&[], 4), &clock());
+        assert_eq!(none, TimeBars::default());
+    }
+
+    #[test]
+    fn bars_at_both_ends_take_what_lies_beyond() {
+        let bars = time_bars(&sums(&[(0, 1), (1 << 46, 1)], 2), &clock());
+        assert_eq!((bars.first, bars.calls.len()), (0, LAST_BAR + 1));
+    }
 }

@@ -48,17 +48,28 @@ impl Histogram {
         // The rank of the wanted call, counted from 1.
         let rank = ((q * self.total as f64).ceil() as u64).clamp(1, self.total);
         let mut seen = 0u64;
-        for (octave, chunk) in self.octaves.iter().enumerate() {
-            let Some(chunk) = chunk else { continue };
-            for (sub, &calls) in chunk.iter().enumerate() {
-                seen = seen.saturating_add(calls);
-                if calls != 0 && seen >= rank {
-                    let (low, high) = bucket_bounds(Bucket { octave, sub });
-                    return Some((low + high - 1) as f64 / 2.0);
-                }
-            }
-        }
-        None
+        self.filled().find_map(|(middle, calls)| {
+            seen = seen.saturating_add(calls);
+            (seen >= rank).then_some(middle)
+        })
+    }
+
+    /// Calls in it.
+    pub fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// Buckets with calls, shortest first: the middle (cycles) and the calls.
+    pub fn filled(&self) -> impl Iterator<Item = (f64, u64)> + '_ {
+        let chunks = self.octaves.iter().enumerate();
+        let chunks = chunks.filter_map(|(octave, chunk)| Some((octave, chunk.as_deref()?)));
+        chunks.flat_map(|(octave, chunk)| {
+            let subs = chunk.iter().enumerate().filter(|(_, &calls)| calls != 0);
+            subs.map(move |(sub, &calls)| {
+                let (low, high) = bucket_bounds(Bucket { octave, sub });
+                ((low + high - 1) as f64 / 2.0, calls)
+            })
+        })
     }
 }
 

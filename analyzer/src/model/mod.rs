@@ -30,7 +30,7 @@ pub use crate::read::Damage;
 pub use build::load;
 pub use calls::{
     ApiRow, CallNode, CallerShare, Distribution, EventRow, EventsSummary, FlowEdge, Holder,
-    SlowCall, WaitObject, WaitShare, Waiter,
+    SlowCall, TimeBars, WaitObject, WaitShare, Waiter,
 };
 pub use ids::{
     ApiId, ComponentId, GroupId, ImageId, NodeId, SiteId, SlowCallId, ThreadId, WaitObjectId,

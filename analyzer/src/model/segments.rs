@@ -125,9 +125,13 @@ pub fn add_segment(segment: &Segment, context: Context<'_>, fold: &FoldView, sum
     losses.damages.extend(segment.damages.iter().cloned());
 }
 
-/// A number of a damaged file that is none counts as 0.
+/// No sum of a cell is larger: 2³² calls that stand for 2⁴⁰ each and take 2⁶⁴ cycles give a
+/// Σ(w²−w)·d² of 2·10⁷². Squares of it are still numbers.
+const LARGEST_SUM: f64 = 2e72;
+
+/// A number of a damaged file that is none, or that no recording can give, counts as 0.
 fn finite(value: f64) -> f64 {
-    if value.is_finite() {
+    if value <= LARGEST_SUM {
         value.max(0.0)
     } else {
         0.0

@@ -37,6 +37,10 @@ impl Object {
     /// # Errors
     /// Why none of its names can be used.
     pub fn open(path: &str, build_id: &str) -> Result<Self, String> {
+        // Asked before it is opened: a trace may name a pipe, which opens when someone writes to it.
+        if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+            return Err("not a regular file".to_owned());
+        }
         let file = File::open(path).map_err(|error| error.to_string())?;
         // SAFETY: the file is an executable or library; a writer that truncates it while it is
         // mapped breaks the programs that run it as well.
@@ -171,5 +175,22 @@ impl Symbols {
             }
             None => format!("{}+{address:#x}", file.name),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_that_is_a_pipe_is_not_waited_for() {
+        let name = format!("perfvisor-pipe-{}", std::process::id());
+        let path = std::env::temp_dir().join(name).display().to_string();
+        let raw = std::ffi::CString::new(path.clone()).expect("a path without zeros");
+        // SAFETY: `raw` is a string that ends in a zero.
+        assert_eq!(unsafe { libc::mkfifo(raw.as_ptr(), 0o600) }, 0);
+        let problem = Object::open(&path, "").err();
+        std::fs::remove_file(&path).expect("the pipe can be removed");
+        assert_eq!(problem.as_deref(), Some("not a regular file"));
     }
 }

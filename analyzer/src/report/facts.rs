@@ -11,10 +11,11 @@ pub fn summary(profile: &Profile) -> Vec<String> {
     let run = &profile.run;
     let mut facts = vec![format!("{} wall", time(run.wall_ns as f64))];
     let (user, system) = cpu(profile);
-    if user + system > 0 {
+    let both = user.saturating_add(system);
+    if both > 0 {
         facts.push(format!(
             "{} CPU ({} user, {} system)",
-            time((user + system) as f64),
+            time(both as f64),
             time(user as f64),
             time(system as f64)
         ));
@@ -32,7 +33,7 @@ pub fn summary(profile: &Profile) -> Vec<String> {
     ));
     facts.push(format!("{} between components", plural(profile.coverage.calls, "call")));
     if let Some(kib) = run.max_rss_kib {
-        facts.push(format!("{} resident at most", bytes(kib * 1024)));
+        facts.push(format!("{} resident at most", bytes(kib.saturating_mul(1024))));
     }
     facts
 }
@@ -53,10 +54,9 @@ pub fn image_end(image: &Image) -> String {
 fn cpu(profile: &Profile) -> (u64, u64) {
     match (profile.run.user_ns, profile.run.system_ns) {
         (Some(user), Some(system)) => (user, system),
-        _ => profile
-            .images
-            .iter()
-            .fold((0, 0), |(user, system), image| (user + image.user_ns, system + image.system_ns)),
+        _ => profile.images.iter().fold((0u64, 0u64), |(user, system), image| {
+            (user.saturating_add(image.user_ns), system.saturating_add(image.system_ns))
+        }),
     }
 }
 
@@ -134,7 +134,7 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
     let mut reasons: Vec<(&str, u64)> = Vec::new();
     for skip in &profile.coverage.skips {
         match reasons.iter_mut().find(|(reason, _)| *reason == skip.reason) {
-            Some((_, slots)) => *slots += skip.slots,
+            Some((_, slots)) => *slots = slots.saturating_add(skip.slots),
             None => reasons.push((&skip.reason, skip.slots)),
         }
     }
@@ -219,4 +219,19 @@ pub fn empty_because(profile: &Profile, findings: &[Finding]) -> Option<String> 
          its calls stay within one component (--self-calls records those too)."
             .into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::sample;
+
+    #[test]
+    fn sums_of_damaged_numbers_stop_at_the_largest() {
+        let mut profile = sample::profile();
+        (profile.run.user_ns, profile.run.system_ns) = (Some(u64::MAX), Some(u64::MAX));
+        profile.run.max_rss_kib = Some(u64::MAX);
+        let said = summary(&profile).join("; ");
+        assert!(said.contains("CPU") && said.contains("resident"), "{said}");
+    }
 }

@@ -16,10 +16,11 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const FRAME: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
 /// In the order they are read: the first defines what the others use, the last runs them.
-const SCRIPTS: [&str; 10] = [
+const SCRIPTS: [&str; 11] = [
     include_str!("html/base.js"),
     include_str!("html/overview.js"),
     include_str!("html/groups.js"),
+    include_str!("html/histogram.js"),
     include_str!("html/calls.js"),
     include_str!("html/tree.js"),
     include_str!("html/flow.js"),
@@ -119,12 +120,31 @@ mod tests {
         assert!(page.contains("\\u003c/script\\u003e"));
     }
 
-    #[test]
-    fn the_data_reads_back_as_it_was() {
-        let page = page();
+    fn data(page: &str) -> serde_json::Value {
         let start = page.find("id=\"data\">").expect("the data stands in the page") + 10;
         let end = page[start..].find("</script>").expect("its element ends") + start;
-        let data: serde_json::Value = serde_json::from_str(&page[start..end]).expect("it is JSON");
+        serde_json::from_str(&page[start..end]).expect("it is JSON")
+    }
+
+    #[test]
+    fn every_timed_call_has_bars_that_say_whether_they_are_estimates() {
+        let data = data(&page());
+        let rows = data["calls"].as_array().expect("calls are a list");
+        for row in rows {
+            let Some(bars) = row["bars"][1].as_array() else {
+                assert_eq!(row["timed"], 0, "{row}");
+                continue;
+            };
+            let calls: u64 = bars.iter().filter_map(serde_json::Value::as_u64).sum();
+            assert_eq!(row["count"], calls, "{row}");
+            assert_eq!(row["estimated"], row["count"] != row["timed"], "{row}");
+        }
+        assert!(rows.iter().any(|row| row["estimated"] == true));
+    }
+
+    #[test]
+    fn the_data_reads_back_as_it_was() {
+        let data = data(&page());
         assert_eq!(data["command"], "./packer -T3 big.tar");
         let names: Vec<&str> = data["calls"]
             .as_array()

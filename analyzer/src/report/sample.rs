@@ -129,6 +129,7 @@ fn api_row(row: Row) -> ApiRow {
             p999_ns: mean * 40.0,
             max_ns: mean * 310.0,
         }),
+        histogram: bars(count, timed, mean),
         unseen_max_ns: 0.0,
         abandoned: 0,
         blocking: wait_ns > 0.0,
@@ -148,6 +149,19 @@ fn api_row(row: Row) -> ApiRow {
             },
         ],
     }
+}
+
+/// Most calls a little below the mean, one far beyond it.
+fn bars(count: u64, timed: u64, mean: f64) -> TimeBars {
+    if timed == 0 {
+        return TimeBars::default();
+    }
+    let first = ((mean * 0.3).max(1.0).log10() * 10.0) as u32;
+    let mut calls = vec![0; 31];
+    calls[0] = count / 10;
+    calls[4] = count - 1 - calls[0];
+    calls[30] = 1;
+    TimeBars { first, calls, estimated: timed != count }
 }
 
 fn api_rows() -> Vec<ApiRow> {

@@ -1,47 +1,17 @@
 //! Damaged traces give errors and damages with their place, never a panic or nonsense.
 
+use crate::case::Files;
 use crate::folder::Folder;
-use crate::sample::{self, Files};
+use crate::promises::examine;
+use crate::sample;
 use perfvisor::model::Profile;
-use perfvisor::read::{dump, DumpFilter, ReadError};
-
-/// Everything a profile promises whatever the bytes were.
-fn check(profile: &Profile) {
-    let share = |value: f64| assert!((0.0..=1.0).contains(&value), "{value}");
-    let time = |value: f64| assert!(value.is_finite() && value >= 0.0, "{value}");
-    for row in &profile.api_rows {
-        share(row.timed_share);
-        assert!(row.group.index() < profile.groups.len() && row.api.index() < profile.apis.len());
-        let total = &row.total;
-        for value in [total.value_ns, total.low_ns, total.high_ns, row.self_ns, row.wait_ns] {
-            time(value);
-        }
-        assert!(total.low_ns <= total.value_ns && total.value_ns <= total.high_ns, "{total:?}");
-    }
-    for (at, node) in profile.call_nodes.iter().enumerate() {
-        assert!(node.parent.is_none_or(|parent| parent.index() < at));
-        time(node.total.value_ns);
-    }
-    for thread in &profile.threads {
-        time(thread.exec_ns);
-        time(thread.wait_ns);
-    }
-    for edge in &profile.flow {
-        time(edge.total_ns);
-    }
-    serde_json::to_string(profile).expect("a profile is JSON");
-    perfvisor::analysis::findings(profile);
-}
+use perfvisor::read::ReadError;
 
 /// Reads a damaged trace in every way there is; whether it could be read.
 fn read(files: &[(String, Vec<u8>)]) -> Result<Profile, ReadError> {
-    let folder = Folder::new(files);
-    let filter = DumpFilter { kinds: vec!["cell".into(), "event".into()], ..Default::default() };
-    let _ = dump(folder.path(), &mut std::io::sink(), &filter);
-    let result = folder.load();
-    match &result {
-        Ok(profile) => check(profile),
-        Err(error) => assert!(error.to_string().contains("p100.0"), "{error}"),
+    let result = examine(Folder::new(files).path());
+    if let Err(error) = &result {
+        assert!(error.to_string().contains("p100.0"), "{error}");
     }
     result
 }

@@ -4,8 +4,9 @@
 //! `NAME.json` the profile. `PERFVISOR_REGENERATE_GOLDEN=1` writes both anew: a change of either
 //! is a change of the contract or of the model, to be looked at in the diff.
 
+use crate::case::Files;
 use crate::folder::Folder;
-use crate::sample::{self, Files};
+use crate::sample;
 use serde_json::Value;
 use std::fmt::Write;
 use std::path::PathBuf;

@@ -1,8 +1,11 @@
 //! The reader on traces of known content, whole and damaged.
 
+mod case;
+mod corpus;
 mod damage;
 mod folder;
 mod golden;
 mod known;
+mod promises;
 mod sample;
 mod writer;

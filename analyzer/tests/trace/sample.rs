@@ -1,10 +1,8 @@
 //! The traces that tests read: small, and with every kind of content.
 
+use crate::case::Files;
 use crate::writer::{ImageWriter, SegmentWriter};
 use perfvisor_format::{SkipReason, ThreadState, WaitKind};
-
-/// Files of a trace, named relative to its directory.
-pub type Files = Vec<(String, Vec<u8>)>;
 
 pub const MUTEX: u64 = 0x10_0500;
 const COMPUTE: u32 = 0;

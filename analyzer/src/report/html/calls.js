@@ -16,14 +16,14 @@ const CALL_COLUMNS = [
   { key: "spread", head: "one call takes", plain: true },
   { key: "timed_share", head: "timed", hint: "Share of calls measured; the others are counted, their time is estimated" },
 ];
-const STRIP = { width: 160, height: 22 };
+const STRIP = { width: 160, height: 26 };
 
 parts.push(function calls() {
   if (!data.calls.length) return;
   const box = section("calls", "Library calls",
     "What each thread group called in other components. Choose a heading to sort, a function for its details. " +
-    "The strip shows how long single calls take on one common logarithmic axis: thin line from shortest to longest, " +
-    "bar from median to 99th percentile, tick at the median; red where most of the time is a wait.");
+    "The bars show how many calls took how long, on one common logarithmic axis and with logarithmic heights; the line below them reaches " +
+    "from the shortest to the longest, the tick is the median. Red: most of the time is a wait. Paler: estimated from the calls that were timed.");
   for (const row of data.calls) {
     const spread = row.spread || [0, 0, 0, 0, 0, 0];
     [row.p50, row.p99, row.max] = [spread[1], spread[3], spread[5]];
@@ -138,7 +138,7 @@ function callDetail(row) {
     ["one call", spread.length && row.timed ? "min " + time(spread[0]) + ", p50 " + time(spread[1]) + ", p90 " + time(spread[2]) + ", p99 " + time(spread[3]) + ", p99.9 " + time(spread[4]) + ", max " + time(spread[5]) : ""],
     ["share of thread time", row.timed ? share(row.self / row.lifetime) + " in itself" : ""],
     ["not returned", row.abandoned ? plural(row.abandoned, "call") : ""],
-  ])));
+  ]), row.spread && row.timed ? histogram(row) : null));
 }
 
 // The common axis of all strips.
@@ -159,16 +159,16 @@ function stripAxis() {
 
 function strip(row, axis) {
   const [min, p50, p90, p99, p999, max] = row.spread;
-  const middle = STRIP.height / 2;
-  const color = row.wait > row.self / 2 ? "var(--lock)" : "var(--exec)";
-  const line = (a, b, width, opacity) => element("svg:line", { x1: axis.x(a), x2: Math.max(axis.x(b), axis.x(a) + 1), y1: middle, y2: middle, style: { stroke: color, strokeWidth: width, opacity } });
+  const base = STRIP.height - 3, list = bars(row);
   const drawing = element("svg:svg", { width: STRIP.width, height: STRIP.height, role: "img",
-    "aria-label": "median " + time(p50) + ", 99th percentile " + time(p99) + ", longest " + time(max),
-    ...tipped(() => [row.name, "min " + time(min) + ", p50 " + time(p50) + ", p90 " + time(p90), "p99 " + time(p99) + ", p99.9 " + time(p999) + ", max " + time(max)]) });
+    "aria-label": "median " + time(p50) + ", 99th percentile " + time(p99) + ", longest " + time(max) + (list.length ? "; " + barsSummary(row, list) : ""),
+    ...tipped(() => [row.name, "min " + time(min) + ", p50 " + time(p50) + ", p90 " + time(p90), "p99 " + time(p99) + ", p99.9 " + time(p999) + ", max " + time(max),
+      list.length ? barsSummary(row, list) : ""]) });
   for (const power of [0, 3, 6, 9]) {
     if (power > axis.from && power < axis.to) drawing.append(element("svg:line", { class: "axis", x1: axis.x(10 ** power), x2: axis.x(10 ** power), y1: 0, y2: STRIP.height }));
   }
-  drawing.append(line(min, max, 1.5, 0.55), line(p50, p999, 4, 0.45), line(p50, p99, 8, 0.8),
-    element("svg:line", { x1: axis.x(p50), x2: axis.x(p50), y1: 3, y2: STRIP.height - 3, style: { stroke: "var(--ink)", strokeWidth: 2 } }));
+  drawing.append(element("svg:line", { class: "reach", x1: axis.x(min), x2: Math.max(axis.x(max), axis.x(min) + 1), y1: base + 0.5, y2: base + 0.5 }));
+  if (list.length) drawing.append(element("svg:path", { class: barClass(row), d: barsPath(list, Math.max(...list.map((bar) => bar.calls)), axis.x, base, base - 1) }));
+  drawing.append(element("svg:line", { class: "mark", x1: axis.x(p50), x2: axis.x(p50), y1: base - 2, y2: STRIP.height }));
   return drawing;
 }

@@ -60,7 +60,7 @@ impl<'a> Process<'a> {
             command: if image.forked { "(forked)".into() } else { image.argv.join(" ") },
             start: image.start_ns,
             lived: image.end_ns.saturating_sub(image.start_ns),
-            cpu: image.user_ns + image.system_ns,
+            cpu: image.user_ns.saturating_add(image.system_ns),
             threads: image.threads,
             calls: image.calls,
             end: facts::image_end(image),
@@ -129,10 +129,9 @@ fn cards(profile: &Profile) -> Vec<Card> {
         Card {
             label: "Wall time",
             value: time(profile.run.wall_ns as f64),
-            note: profile
-                .run
-                .max_rss_kib
-                .map_or_else(String::new, |kib| format!("{} resident at most", bytes(kib * 1024))),
+            note: profile.run.max_rss_kib.map_or_else(String::new, |kib| {
+                format!("{} resident at most", bytes(kib.saturating_mul(1024)))
+            }),
         },
         Card {
             label: "Threads working",

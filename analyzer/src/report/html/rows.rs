@@ -156,12 +156,15 @@ pub struct CallRow<'a> {
     unseen: i64,
     abandoned: u64,
     spread: Option<[f64; 6]>,
+    /// Place of the first bar, calls of each.
+    bars: Option<(u32, &'a [u64])>,
+    estimated: bool,
     callers: Vec<(&'a str, u64, i64)>,
 }
 
 impl<'a> CallRow<'a> {
     /// One row of the table of calls.
-    pub fn new(profile: &'a Profile, names: Lookup<'a>, row: &ApiRow) -> Self {
+    pub fn new(profile: &'a Profile, names: Lookup<'a>, row: &'a ApiRow) -> Self {
         let name = names.api(Some(row.api));
         let signature = profile.apis.get(row.api.index()).map_or("", |api| &api.signature);
         let tenth = |ns: f64| (ns * 10.0).round() / 10.0;
@@ -185,6 +188,9 @@ impl<'a> CallRow<'a> {
             spread: row
                 .distribution
                 .map(|d| [d.min_ns, d.p50_ns, d.p90_ns, d.p99_ns, d.p999_ns, d.max_ns].map(tenth)),
+            bars: (!row.histogram.calls.is_empty())
+                .then_some((row.histogram.first, row.histogram.calls.as_slice())),
+            estimated: row.histogram.estimated,
             callers: row
                 .callers
                 .iter()
