@@ -122,6 +122,7 @@ unsafe fn fill(
             return null_mut();
         }
         (*thread).spare = (*entry).parent;
+        shadow::step();
         (*entry).return_address = (slot as *const u64).read_volatile();
         (*entry).slot = slot;
         (*entry).thread = thread;
@@ -137,6 +138,7 @@ unsafe fn fill(
         (*entry).object = 0;
         (*entry).calls = 0;
         shadow::copy_arguments(entry, frame);
+        shadow::step();
         (*thread).top = entry;
         entry
     }

@@ -4,11 +4,16 @@
 //! On the thread's own stack that is proved by a new call at or above its slot. Entries on other
 //! stacks (coroutines, sigaltstack) are never dropped by comparison: an unwinder and the return
 //! path read the return address from them. Entries live at fixed addresses for that reason.
+//!
+//! Open and spare entries are linked through the same field. A signal handler may leave in the middle
+//! of a push or pop for good (siglongjmp, asynchronous cancellation) and hooked calls follow: so an
+//! entry leaves one list before it is changed and is whole before it joins the other, in this order
+//! ([`step`]); in between it belongs to none and is lost at worst.
 
 use crate::cold;
 use crate::seam::{Entry, Frame, FREE, OPEN};
 use crate::thread::{at, Thread};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{compiler_fence, AtomicBool, Ordering};
 use perfvisor_format::Cell;
 
 /// Set once a stack switcher (swapcontext, …) was called in this process: stacks may then lie
@@ -38,6 +43,13 @@ pub unsafe fn on_own_stack(thread: *const Thread, address: u64) -> bool {
     unsafe { address >= (*thread).stack_low && address < (*thread).stack_high }
 }
 
+/// What is written before comes before what is written behind, as a signal handler of this thread sees
+/// it. Costs no instruction.
+#[inline(always)]
+pub fn step() {
+    compiler_fence(Ordering::SeqCst);
+}
+
 /// Pushes an entry for a call at `slot` that returns to `return_to`; null when none is free.
 ///
 /// # Safety
@@ -52,6 +64,7 @@ pub unsafe fn push(thread: *mut Thread, slot: u64, return_to: u64) -> *mut Entry
         }
         let entry = (*thread).spare;
         (*thread).spare = (*entry).parent;
+        step();
         (*entry).return_address = return_to;
         (*entry).slot = slot;
         (*entry).thread = thread;
@@ -60,6 +73,7 @@ pub unsafe fn push(thread: *mut Thread, slot: u64, return_to: u64) -> *mut Entry
         (*entry).below = 0;
         (*entry).wait_below = 0;
         (*entry).longest = 0;
+        step();
         (*thread).top = entry;
         entry
     }
@@ -74,6 +88,7 @@ unsafe fn more_entries(thread: *mut Thread) -> bool {
             let entry = (*thread).entries.add((*thread).fresh as usize);
             (*thread).fresh += 1;
             (*entry).parent = core::ptr::null_mut();
+            step();
             (*thread).spare = entry;
             return true;
         }
@@ -157,8 +172,10 @@ unsafe fn abandon(thread: *mut Thread, entry: *mut Entry) {
 pub unsafe fn release(thread: *mut Thread, entry: *mut Entry) {
     // SAFETY: live by contract.
     unsafe {
+        step();
         (*entry).state = FREE;
         (*entry).parent = (*thread).spare;
+        step();
         (*thread).spare = entry;
     }
 }

@@ -21,10 +21,12 @@ const CANCEL_DISABLE: i32 = 1;
 
 /// Signals are blocked, cancellation is off and errno is kept until this is dropped.
 ///
-/// glibc never blocks its cancellation signal, and our own open() is a cancellation point: without
-/// the second a cancelled thread would leave from the middle of cold work, holding the lock.
+/// Our own open() is a cancellation point: were cancellation on, a cancelled thread would leave from the
+/// middle of cold work, holding the lock. That does not stop a cancellation signal which was sent just
+/// before (glibc 2.36 asks only whether the *type* is asynchronous, and it is in open() and pwrite()), and
+/// pthread_sigmask never blocks that signal. So the kernel is asked itself.
 pub struct Quiet {
-    mask: libc::sigset_t,
+    mask: u64,
     errno: i32,
     cancel: i32,
 }
@@ -37,11 +39,7 @@ impl Quiet {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
-            let mut all = core::mem::zeroed();
-            let mut mask = core::mem::zeroed();
-            libc::sigfillset(&mut all);
-            libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut mask);
-            Self { mask, errno, cancel }
+            Self { mask: set_mask(u64::MAX), errno, cancel }
         }
     }
 }
@@ -50,12 +48,29 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // SAFETY: restores what `enter` saved on this thread.
         unsafe {
-            libc::pthread_sigmask(libc::SIG_SETMASK, &self.mask, core::ptr::null_mut());
+            set_mask(self.mask);
             *libc::__errno_location() = self.errno;
             // Last: a pending cancellation of the asynchronous kind happens in here.
             pthread_setcancelstate(self.cancel, core::ptr::null_mut());
         }
     }
+}
+
+/// Blocks just the signals of `mask` (bit n − 1 for signal n), those of glibc's own included; returns
+/// what was blocked before.
+fn set_mask(mask: u64) -> u64 {
+    let mut before = 0u64;
+    // SAFETY: both sets are eight bytes, as the kernel's are on x86-64.
+    unsafe {
+        libc::syscall(
+            libc::SYS_rt_sigprocmask,
+            libc::SIG_SETMASK,
+            &raw const mask,
+            &raw mut before,
+            core::mem::size_of::<u64>(),
+        );
+    }
+    before
 }
 
 /// The lock is held until this is dropped.
