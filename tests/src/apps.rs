@@ -78,6 +78,7 @@ pub const ALL: &[App] = &[
     app("quiet", &[], 0),
     app("openmp", &[], 0),
     app("groups", &[], 0),
+    app("rust_convoy", &[], 0),
     app("rust_main", &[], 0),
     app("signal_jump", &[], 0),
     app("cancel_anywhere", &[], 0),

@@ -135,3 +135,17 @@ fn names_of_threads_are_kept() {
         assert!(report.table("threads").iter().any(|thread| thread["name"] == name.as_str()));
     }
 }
+
+/// Locks of Rust's standard library, and of many others, wait in futex(2) by way of syscall().
+#[test]
+fn waits_of_rust_threads_for_their_lock_are_waits() {
+    let recording = Perfvisor::testapp("rust_convoy").record();
+    let report = recording.report();
+    let waited_ns = recording.truth.get("waited_ms", "clients") as f64 * 1e6;
+    assert!(waited_ns > 50e6, "the clients hardly waited: {waited_ns} ns");
+    let futexes: Vec<_> =
+        report.table("wait_objects").iter().filter(|object| object["kind"] == "futex").collect();
+    let longest = futexes.iter().map(|object| number(&object["wait_ns"])).fold(0.0, f64::max);
+    // Waiting times that overlap in the kernel's queue and the wake-up make the rest.
+    assert!((0.7..=1.1).contains(&(longest / waited_ns)), "{longest} of {waited_ns}: {futexes:?}");
+}

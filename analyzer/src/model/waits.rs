@@ -65,10 +65,21 @@ fn kind_of(raw: u16) -> WaitKind {
 
 /// Whether the object of a kind is the address of something in the program's memory.
 fn is_address(kind: WaitKind) -> bool {
-    use WaitKind::{Barrier, Condition, Mutex, Once, ReadLock, Semaphore, Spin, Stream, WriteLock};
+    use WaitKind::{
+        Barrier, Condition, Futex, Mutex, Once, ReadLock, Semaphore, Spin, Stream, WriteLock,
+    };
     matches!(
         kind,
-        Mutex | ReadLock | WriteLock | Condition | Semaphore | Barrier | Spin | Stream | Once
+        Mutex
+            | ReadLock
+            | WriteLock
+            | Condition
+            | Semaphore
+            | Barrier
+            | Spin
+            | Stream
+            | Once
+            | Futex
     )
 }
 

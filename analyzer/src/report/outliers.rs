@@ -22,9 +22,17 @@ pub struct Outlier<'a> {
     pub idle: bool,
 }
 
-/// Kinds that one thread holds while others wait.
-const LOCK_KINDS: [&str; 7] =
-    ["mutex", "rwlock (read)", "rwlock (write)", "spin lock", "semaphore", "once", "barrier"];
+/// Kinds that one thread holds while others wait. A bare futex may be a condition, too; most are locks.
+const LOCK_KINDS: [&str; 8] = [
+    "mutex",
+    "rwlock (read)",
+    "rwlock (write)",
+    "spin lock",
+    "semaphore",
+    "once",
+    "barrier",
+    "futex",
+];
 
 /// Whether that kind of object is a lock.
 pub fn is_lock(object: &WaitObject) -> bool {

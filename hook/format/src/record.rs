@@ -247,6 +247,8 @@ coded! {
         Once = 17 => "once",
         /// flock, lockf, fcntl(F_SETLKW), System V and POSIX message queues: fd or id.
         Ipc = 18 => "ipc",
+        /// futex(2) called by its number, address: locks that are not glibc's.
+        Futex = 19 => "futex",
     }
 }
 

@@ -4,6 +4,7 @@ use crate::clock::now;
 use crate::cold;
 use crate::every;
 use crate::guard;
+use crate::numbers::{self, Request};
 use crate::pace;
 use crate::path;
 use crate::seam::{Entry, Frame};
@@ -128,7 +129,7 @@ unsafe fn timed(
     word: *mut u64,
     forced: u32,
     site: usize,
-    info: SiteInfo,
+    mut info: SiteInfo,
     thread: *mut Thread,
 ) -> *mut Entry {
     // SAFETY: guard held, everything belongs to this thread.
@@ -149,6 +150,10 @@ unsafe fn timed(
             if info.flags & sites::COUNT_ONLY != 0 {
                 let gap = if info.flags & sites::SPECIAL != 0 { 1 } else { COUNT_ONLY_GAP };
                 advance(state, word, gap);
+                return null_mut();
+            }
+            if info.flags & sites::BY_NUMBER != 0 && !by_number(frame, &mut info) {
+                advance(state, word, 1);
                 return null_mut();
             }
         }
@@ -286,6 +291,18 @@ unsafe fn unusual(frame: *mut Frame, site: usize, info: SiteInfo, thread: *mut T
             cold::special(thread, site, frame);
         }
     }
+}
+
+/// Puts what this call of `syscall` waits for into `info`; false when it must be passed on.
+#[cold]
+unsafe fn by_number(frame: *const Frame, info: &mut SiteInfo) -> bool {
+    // SAFETY: contract of `timed`.
+    (info.wait, info.object) = match unsafe { numbers::request(frame) } {
+        Request::Leaves => return false,
+        Request::Plain => (0, sites::NO_OBJECT),
+        Request::Waits(kind, object) => (kind as u8, object),
+    };
+    true
 }
 
 /// Thread id of the holder that a lock of glibc names, or 0.

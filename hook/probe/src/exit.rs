@@ -107,8 +107,9 @@ unsafe fn finish(thread: *mut Thread, entry: *mut Entry, end: u64, result: u64) 
 unsafe fn lost_race(entry: *mut Entry) {
     // SAFETY: live entry, whose site is in range.
     unsafe {
-        let info = sites::info((*entry).place.site as usize);
-        if info.flags & sites::ALWAYS_TIMED != 0 && info.object < 6 {
+        let site = (*entry).place.site as usize;
+        let info = sites::info(site);
+        if site >= sites::MUTEX_FIRST && info.object < 6 {
             (*entry).wait = info.wait;
             (*entry).object = (*entry).args[(info.object & 7) as usize];
         }
@@ -117,12 +118,7 @@ unsafe fn lost_race(entry: *mut Entry) {
 
 /// Hands the call and its window to the pace. Where every call is timed there is nothing to learn.
 #[inline(always)]
-unsafe fn learn(
-    entry: *const Entry,
-    state: *mut SiteState,
-    duration: u64,
-    visible: bool,
-) {
+unsafe fn learn(entry: *const Entry, state: *mut SiteState, duration: u64, visible: bool) {
     // SAFETY: guard held.
     unsafe {
         let last = (*state).last_tsc;

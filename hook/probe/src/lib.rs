@@ -21,6 +21,7 @@ pub mod entry;
 pub mod every;
 pub mod exit;
 pub mod guard;
+pub mod numbers;
 pub mod pace;
 pub mod path;
 pub mod seam;

@@ -20,6 +20,9 @@ pub const SPECIAL: u8 = 4;
 /// An entry of the C++ or C stack switchers was called: stacks are not one per thread any more.
 pub const SWITCHES_STACK: u8 = 8;
 
+/// The API is `syscall`: its first argument says what it does.
+pub const BY_NUMBER: u8 = 16;
+
 /// No argument names what is waited for.
 pub const NO_OBJECT: u8 = 255;
 
@@ -27,7 +30,7 @@ pub const NO_OBJECT: u8 = 255;
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct SiteInfo {
-    /// `ALWAYS_TIMED | COUNT_ONLY | SPECIAL | SWITCHES_STACK`.
+    /// `ALWAYS_TIMED | COUNT_ONLY | SPECIAL | SWITCHES_STACK | BY_NUMBER`.
     pub flags: u8,
     /// WaitKind.
     pub wait: u8,

@@ -36,7 +36,7 @@ pub const ROWS: &[Policy] = &[
     count("clone", "the child returns on another stack"),
     count("__clone", "the child returns on another stack"),
     count("clone3", "the child returns on another stack"),
-    count("syscall", "can be clone, vfork, exit or rt_sigreturn"),
+    wait("syscall", WaitKind::Futex, 1, "its number says what it does (probe/numbers.rs)"),
     count("jump_fcontext", "switches coroutine stacks"),
     count("make_fcontext", "switches coroutine stacks"),
     count("ontop_fcontext", "switches coroutine stacks"),

@@ -136,6 +136,9 @@ fn info_of(policy: &Policy, name: &[u8]) -> SiteInfo {
     {
         flags |= table::SWITCHES_STACK;
     }
+    if name == b"syscall" {
+        flags |= table::BY_NUMBER;
+    }
     SiteInfo { flags, wait: policy.wait as u8, object: policy.object, special: special as u8 }
 }
 

@@ -77,7 +77,7 @@ const KIND_COLORS = [
 ];
 const KIND_CLASS = {
   mutex: "lock", "rwlock (read)": "lock", "rwlock (write)": "lock", "spin lock": "lock", semaphore: "lock",
-  once: "lock", barrier: "lock", condition: "cond", join: "join", process: "join", poll: "poll",
+  once: "lock", barrier: "lock", futex: "lock", condition: "cond", join: "join", process: "join", poll: "poll",
   network: "net", file: "file", "disk sync": "file", stream: "file", sleep: "sleep",
 };
 const kindClass = (kind) => (kind ? KIND_CLASS[kind] || "other" : "exec");
