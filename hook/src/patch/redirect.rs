@@ -244,20 +244,18 @@ mod tests {
 
     #[test]
     fn threads_that_run_the_code_meanwhile_reach_either_function() {
-        use core::sync::atomic::{AtomicBool, Ordering};
+        use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
         let (component, redirect, function) = jumps(58);
-        let (begun, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+        let (seen, stop) = ([const { AtomicU64::new(0) }; 3], AtomicBool::new(false));
+        let calls_of = |which: usize| seen[which].load(Ordering::Relaxed);
         let (mut pages, mut wanted) = (Vec::new(), vec![redirect]);
         std::thread::scope(|scope| {
-            let runner = scope.spawn(|| {
-                let mut seen = [0u64; 3];
+            scope.spawn(|| {
                 while !stop.load(Ordering::Relaxed) {
-                    seen[function() as usize] += 1;
-                    begun.store(true, Ordering::Relaxed);
+                    seen[function() as usize].fetch_add(1, Ordering::Relaxed);
                 }
-                seen
             });
-            while !begun.load(Ordering::Relaxed) {
+            while calls_of(1) == 0 {
                 std::thread::yield_now();
             }
             apply(&component, &mut pages, &mut wanted, &mut |_, why| panic!("{why:?}"));
@@ -265,13 +263,15 @@ mod tests {
             let call = wanted[0].calls[0];
             let led = component.read::<u32>(call).expect("code") as i32;
             let original = near::displacement(led, -wanted[0].shift).expect("near");
-            for round in 0..20_000 {
+            let mut round = 0;
+            // On a busy machine the other thread may not run for a while.
+            while round < 20_000 || calls_of(2) == 0 {
                 assert!(memory.put(call, if round % 2 == 0 { original } else { led }));
+                round += 1;
             }
             stop.store(true, Ordering::Relaxed);
-            let [neither, one, two] = runner.join().expect("runner");
-            assert!(neither == 0 && one > 0 && two > 0, "{neither} {one} {two}");
         });
+        assert_eq!(calls_of(0), 0);
         core::mem::forget(pages);
     }
 }
