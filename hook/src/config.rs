@@ -19,6 +19,8 @@ pub struct Config {
     pub events_limit: u64,
     /// Patch a component's calls to itself, too.
     pub self_calls: bool,
+    /// Change calls through a slot whose pointer is also loaded, since the slot must stay.
+    pub rewrite_calls: bool,
     /// Follow forked and exec'd children.
     pub follow: bool,
     /// Ended threads kept unfolded.
@@ -132,6 +134,7 @@ pub fn read() -> (Config, Vec<String>) {
         flight_ns,
         events_limit: reader.number(c"PERFVISOR_EVENTS_LIMIT").unwrap_or(limit),
         self_calls: reader.flag(c"PERFVISOR_SELF_CALLS").unwrap_or(false),
+        rewrite_calls: reader.flag(c"PERFVISOR_REWRITE_CALLS").unwrap_or(true),
         follow: reader.flag(c"PERFVISOR_FOLLOW").unwrap_or(true),
         keep_threads: bounded(reader.number(c"PERFVISOR_KEEP_THREADS"), 512),
         max_gap: bounded(reader.number(c"PERFVISOR_MAX_GAP"), 1024).clamp(1, 1 << 15),

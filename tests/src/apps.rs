@@ -65,6 +65,7 @@ pub const ALL: &[App] = &[
     app("versions", &[], 0),
     app("weak", &[], 0),
     app("identity", &[], 0),
+    app("mixed", &[], 0),
     app("fortify", &[], 0),
     app("abi", &[], 0),
     app("errno_kept", &[], 0),

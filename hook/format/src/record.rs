@@ -181,6 +181,9 @@ coded! {
         GlobDat = 3 => "GLOB_DAT slot",
         /// A pointer handed out by dlsym.
         Dlsym = 4 => "dlsym",
+        /// Calls through a GLOB_DAT slot that is also loaded as data: the slot keeps its pointer, the
+        /// calls were changed.
+        CallSites = 5 => "changed calls",
     }
 }
 
@@ -203,6 +206,8 @@ coded! {
         Protected = 7 => "page could not be written",
         /// The target is not code.
         NotCode = 8 => "target is not code",
+        /// Calls could be changed, but there is no free address near enough to lead them to.
+        NoRoom = 9 => "no room near the code",
     }
 }
 

@@ -10,7 +10,9 @@
 use alloc::vec::Vec;
 use core::ffi::{c_int, c_void, CStr};
 
-use goblin::elf64::program_header::{PF_R, PF_X, PT_DYNAMIC, PT_GNU_RELRO, PT_LOAD, PT_NOTE};
+use goblin::elf64::program_header::{
+    PF_R, PF_X, PT_DYNAMIC, PT_GNU_EH_FRAME, PT_GNU_RELRO, PT_LOAD, PT_NOTE,
+};
 
 use super::symbols::Tables;
 use crate::files;
@@ -145,6 +147,8 @@ pub struct Component {
     pub relro: Option<(usize, usize)>,
     /// Address of the dynamic section, which also names the object to the loader; 0 = none.
     pub dynamic: usize,
+    /// Address of the table that unwinders search (`.eh_frame_hdr`); 0 = none.
+    pub unwind: usize,
     /// Symbols and relocations.
     pub tables: Tables,
     /// `DT_SONAME`; empty when there is none.
@@ -236,7 +240,7 @@ impl Listed<'_> {
     /// Reads the object's headers. `None` when nothing of it is mapped.
     pub fn describe(&self) -> Option<Component> {
         let mut segments = Vec::with_capacity(4);
-        let mut relro = None;
+        let (mut relro, mut unwind) = (None, 0);
         for header in self.headers {
             let low = self.base.wrapping_add(header.p_vaddr as usize);
             let Some(high) = low.checked_add(header.p_memsz as usize) else { continue };
@@ -244,6 +248,7 @@ impl Listed<'_> {
                 PT_LOAD if high > low => {
                     segments.push(Segment { low, high, flags: header.p_flags })
                 }
+                PT_GNU_EH_FRAME => unwind = low,
                 // The loader rounds both ends down to whole pages.
                 PT_GNU_RELRO => relro = Some((low & !(PAGE - 1), high & !(PAGE - 1))),
                 _ => {}
@@ -263,6 +268,7 @@ impl Listed<'_> {
             segments,
             relro,
             dynamic: self.dynamic,
+            unwind,
             tables: Tables::default(),
             soname: Vec::new(),
             needed: Vec::new(),
@@ -497,6 +503,7 @@ mod tests {
             ],
             relro: None,
             dynamic: 0,
+            unwind: 0,
             tables: Tables::default(),
             soname: Vec::new(),
             needed: Vec::new(),

@@ -12,6 +12,9 @@
 //! always taken before ours. Its other lock (dlopen, dlsym) is never wanted, so a constructor that
 //! runs inside another thread's dlopen can wait for a scan without a circle.
 //!
+//! A slot whose pointer code also loads keeps it; the calls through it are changed instead
+//! (`redirect.rs`).
+//!
 //! A component that another thread is just loading stands in the list before it is relocated. Such
 //! a component is left for a later scan (`settled.rs`).
 
@@ -24,10 +27,11 @@ use perfvisor_format::SkipReason;
 use super::elf::{self, Component, FLAG_HOOK, FLAG_LOADER, FLAG_VDSO};
 use super::exclusive::{Exclusive, Taken};
 pub use super::loaded::ScanResult;
-use super::loaded::{Patched, Pending, State};
+use super::loaded::{Loaded, Patched, Pending, State};
 use super::page::{self, Store};
 use super::policy::{self, Action};
 use super::ranges;
+use super::redirect::{self, Redirect};
 use super::sites::{self, SiteRequest};
 use super::slots::{self, Found, Outcome, Rules, Slot};
 use super::symbols::Wanted;
@@ -123,6 +127,7 @@ pub fn restore_all() {
                 .collect();
             stores.sort_unstable_by_key(|item| item.slot);
             page::write(&loaded.component, &stores, &mut |_| {});
+            redirect::switch(&loaded.redirects, false);
             loaded.claimed = false;
             loaded.pending.clear();
         }
@@ -136,6 +141,7 @@ impl State {
         if first {
             self.filter = config.filter.clone();
             self.self_calls = config.self_calls;
+            self.rewrite_calls = config.rewrite_calls;
         }
         let changed = self.refresh(&mut result);
         let fresh = if changed || self.unsettled { self.claim(first) } else { Vec::new() };
@@ -183,11 +189,19 @@ impl State {
             at: &|address| self.find(address).map(|loaded| &loaded.component),
             filter: &self.filter,
             self_calls: self.self_calls,
+            rewrite_calls: self.rewrite_calls,
         };
-        let slots = only.unwrap_or_else(|| slots::collect(component));
+        let mut slots = only.unwrap_or_else(|| slots::collect(component));
         let mut work = Work::default();
+        // Calls that were led past their slots before still are.
+        let known = |slot: &Slot| loaded.redirects.iter().any(|known| known.slot == slot.address);
+        slots.retain(|slot| !known(slot));
+        if !retry {
+            redirect::switch(&loaded.redirects, true);
+        }
         slots::decide(&rules, &slots, &mut |slot, name, outcome| match outcome {
             Outcome::Hook(found) => work.hook(component, slot, name, &found),
+            Outcome::HookCalls(found, calls) => work.lead(component, slot, name, &found, calls),
             Outcome::Skip(reason, crossing) => {
                 work.found += u64::from(crossing);
                 store::write_skip(component.id, reason, name);
@@ -199,16 +213,18 @@ impl State {
                 work.pending.push(Pending { slot: *slot, held: page::load(slot.address) });
             }
         });
-        let refused = work.store(component);
+        let mut refused = work.store(component);
         result.slots_found += work.found;
-        result.slots_patched += work.patched.len() as u64;
+        if let Some(loaded) = self.loaded.get_mut(index) {
+            refused |= work.redirect(loaded);
+            result.slots_patched += (work.patched.len() + work.redirects.len()) as u64;
+            loaded.redirects.append(&mut work.redirects);
+            loaded.patched.append(&mut work.patched);
+            loaded.pending = work.pending;
+        }
         if refused && !self.complained {
             self.complained = true;
             diag::message("some pages could not be opened for writing; calls there go uncounted");
-        }
-        if let Some(loaded) = self.loaded.get_mut(index) {
-            loaded.patched.append(&mut work.patched);
-            loaded.pending = work.pending;
         }
     }
 
@@ -257,10 +273,43 @@ struct Work {
     patched: Vec<Patched>,
     pending: Vec<Pending>,
     names: Vec<Box<[u8]>>,
+    redirects: Vec<Redirect>,
+    /// Names of `redirects`, by slot.
+    redirect_names: Vec<(usize, Box<[u8]>)>,
 }
 
 impl Work {
     fn hook(&mut self, caller: &Component, slot: &Slot, name: &[u8], found: &Found<'_>) {
+        if let Some(stub) = self.stub(caller, slot, name, found) {
+            self.patched.push(Patched { slot: slot.address, original: found.value, stub });
+            self.names.push(name.into());
+        }
+    }
+
+    /// As `hook`, for the `calls` through the slot but not the slot.
+    fn lead(
+        &mut self,
+        caller: &Component,
+        slot: &Slot,
+        name: &[u8],
+        found: &Found<'_>,
+        calls: Vec<usize>,
+    ) {
+        if let Some(stub) = self.stub(caller, slot, name, found) {
+            let (slot, original) = (slot.address, found.value);
+            self.redirects.push(Redirect { slot, shift: 0, original, stub, calls });
+            self.redirect_names.push((slot, name.into()));
+        }
+    }
+
+    /// Notes a slot that leads elsewhere, and finds its stub.
+    fn stub(
+        &mut self,
+        caller: &Component,
+        slot: &Slot,
+        name: &[u8],
+        found: &Found<'_>,
+    ) -> Option<usize> {
         self.found += 1;
         let stub = sites::intern(&SiteRequest {
             caller: caller.id,
@@ -272,13 +321,22 @@ impl Work {
             version: found.version,
             policy: found.policy,
         });
-        match stub {
-            Some(stub) => {
-                self.patched.push(Patched { slot: slot.address, original: found.value, stub });
-                self.names.push(name.into());
-            }
-            None => store::write_skip(caller.id, SkipReason::NoStub, name),
+        if stub.is_none() {
+            store::write_skip(caller.id, SkipReason::NoStub, name);
         }
+        stub
+    }
+
+    /// Leads calls past their slots. Whether memory refused.
+    fn redirect(&mut self, loaded: &mut Loaded) -> bool {
+        let Loaded { component, near, .. } = loaded;
+        let (names, mut protected) = (&self.redirect_names, false);
+        redirect::apply(component, near, &mut self.redirects, &mut |redirect, why| {
+            protected |= why == SkipReason::Protected;
+            let name = names.iter().find(|(slot, _)| *slot == redirect.slot);
+            store::write_skip(component.id, why, name.map_or(b"", |(_, name)| name));
+        });
+        protected
     }
 
     /// Writes the stubs. Whether a page refused.

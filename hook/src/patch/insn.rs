@@ -1,4 +1,4 @@
-//! Which GLOB_DAT slots are only ever called through.
+//! Which GLOB_DAT slots are only ever called through, and from where.
 //!
 //! A slot may be replaced only if no code loads the pointer it holds, since that pointer may be
 //! compared with others. Instead of decoding instructions, which a foreign text section with data
@@ -8,7 +8,11 @@
 //! (`jmp *slot(%rip)`): the byte before a displacement is ModRM and the one before that the
 //! opcode, whatever prefixes stand in front. All else counts as a load of the pointer, chance
 //! matches too: the mistake then costs a hook, never the program.
+//!
+//! Where calls shall be changed themselves, their displacements are noted too; that they are
+//! instructions is then to be proven (`calls.rs`).
 
+use alloc::vec::Vec;
 use core::arch::x86_64::{
     __m128i, _mm_add_epi32, _mm_castsi128_ps, _mm_cmplt_epi32, _mm_loadu_si128, _mm_movemask_epi8,
     _mm_movemask_ps, _mm_or_si128, _mm_set1_epi32,
@@ -30,6 +34,44 @@ impl SlotUse {
     }
 }
 
+/// A displacement that reads as that of a call or jump through a slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Call {
+    /// Index of the slot.
+    pub slot: usize,
+    /// Address of the displacement.
+    pub at: usize,
+}
+
+/// What is found out about slots.
+#[derive(Debug)]
+pub struct Uses {
+    /// By slot.
+    pub slots: Vec<SlotUse>,
+    /// Every call, by slots that are loaded too. `None`: they are not wanted, and the scan ends
+    /// when all slots are known to be loaded.
+    pub calls: Option<Vec<Call>>,
+}
+
+impl Uses {
+    /// Nothing known yet of `count` slots.
+    pub fn new(count: usize, want_calls: bool) -> Self {
+        Self { slots: vec![SlotUse::default(); count], calls: want_calls.then(Vec::new) }
+    }
+
+    /// Supposes the worst of every slot.
+    pub fn suspect_all(&mut self) {
+        self.slots.iter_mut().for_each(|slot| slot.loaded = true);
+        if let Some(calls) = &mut self.calls {
+            calls.clear();
+        }
+    }
+
+    fn settled(&self) -> bool {
+        self.calls.is_none() && self.slots.iter().all(|slot| slot.loaded)
+    }
+}
+
 /// Immediate bytes that can follow a displacement and move the end of the instruction.
 const TRAILING: [usize; 4] = [0, 1, 2, 4];
 /// Text between two looks at whether anything is left to find out, in bytes.
@@ -37,17 +79,19 @@ const STRIDE: usize = 64 << 10;
 
 /// Adds to `uses` how `text`, mapped at `text_addr`, uses `slots` (sorted, 8-aligned addresses).
 ///
-/// A slot is settled once it is seen loaded; when all are, the rest of the text is not read.
-pub fn scan_slots(text: &[u8], text_addr: usize, slots: &[usize], uses: &mut [SlotUse]) {
+///
+/// A slot is settled once it is seen loaded; when all are and nobody asks for the calls, the rest of
+/// the text is not read.
+pub fn scan_slots(text: &[u8], text_addr: usize, slots: &[usize], uses: &mut Uses) {
     let (Some(&lowest), Some(&highest)) = (slots.first(), slots.last()) else { return };
     let span = highest - lowest;
     // The comparison below is one of 32-bit displacements; a wider table cannot be searched so.
-    if span > i32::MAX as usize / 2 || slots.len() != uses.len() {
-        uses.iter_mut().for_each(|slot| slot.loaded = true);
+    if span > i32::MAX as usize / 2 || slots.len() != uses.slots.len() {
+        uses.suspect_all();
         return;
     }
     let mut begin = 0;
-    while begin + 4 <= text.len() && uses.iter().any(|slot| !slot.loaded) {
+    while begin + 4 <= text.len() && !uses.settled() {
         // Displacements that begin in this stride may end in the next.
         let end = text.len().min(begin + STRIDE + 3);
         let Some(part) = text.get(begin..end) else { return };
@@ -119,7 +163,7 @@ fn displacement(text: &[u8], at: usize) -> Option<i32> {
 }
 
 /// Notes what the displacement at `at` does to the slots it may reach.
-fn classify(text: &[u8], at: usize, text_addr: usize, slots: &[usize], uses: &mut [SlotUse]) {
+fn classify(text: &[u8], at: usize, text_addr: usize, slots: &[usize], uses: &mut Uses) {
     let Some(distance) = displacement(text, at) else { return };
     let target = (text_addr + at + 4).wrapping_add_signed(distance as isize);
     let opcode = at.checked_sub(2).and_then(|from| text.get(from..at));
@@ -130,9 +174,12 @@ fn classify(text: &[u8], at: usize, text_addr: usize, slots: &[usize], uses: &mu
         return;
     }
     let Ok(index) = slots.binary_search(&target.wrapping_add(trailing)) else { return };
-    let Some(slot) = uses.get_mut(index) else { return };
+    let Some(slot) = uses.slots.get_mut(index) else { return };
     if is_call && trailing == 0 {
         slot.called = true;
+        if let Some(calls) = &mut uses.calls {
+            calls.push(Call { slot: index, at: text_addr + at });
+        }
     } else {
         slot.loaded = true;
     }
@@ -156,9 +203,12 @@ mod tests {
     }
 
     fn uses(text: &[u8]) -> [SlotUse; 3] {
-        let mut uses = [SlotUse::default(); 3];
+        let mut uses = Uses::new(3, false);
         scan_slots(text, TEXT, &SLOTS, &mut uses);
-        uses
+        let mut all = Uses::new(3, true);
+        scan_slots(text, TEXT, &SLOTS, &mut all);
+        assert!(all.slots.iter().zip(&uses.slots).all(|(all, uses)| all.loaded == uses.loaded));
+        all.slots.try_into().expect("three slots")
     }
 
     #[test]
@@ -217,6 +267,22 @@ mod tests {
     }
 
     #[test]
+    fn calls_are_noted_with_their_place_though_the_slot_is_loaded() {
+        let mut text = vec![0x90; 5];
+        push(&mut text, &[0x48, 0x8b, 0x05], SLOTS[1], &[]);
+        push(&mut text, &[0xff, 0x25], SLOTS[1], &[]);
+        text.extend(vec![0x90; 3 * STRIDE]);
+        push(&mut text, &[0xff, 0x15], SLOTS[1], &[]);
+        let mut uses = Uses::new(3, true);
+        scan_slots(&text, TEXT, &SLOTS, &mut uses);
+        let at = |offset| Call { slot: 1, at: TEXT + offset };
+        assert_eq!(uses.calls, Some(vec![at(5 + 7 + 2), at(text.len() - 4)]));
+        uses.suspect_all();
+        assert!(uses.calls.is_some_and(|calls| calls.is_empty()));
+        assert!(uses.slots.iter().all(|slot| slot.loaded));
+    }
+
+    #[test]
     fn a_displacement_of_its_own_is_never_a_call() {
         let mut text = Vec::new();
         push(&mut text, &[], SLOTS[0], &[]);
@@ -255,8 +321,9 @@ mod tests {
         let slots: Vec<usize> = oracle.keys().copied().collect();
         let near: Vec<usize> =
             slots.iter().copied().filter(|s| s.abs_diff(TEXT) < 1 << 28 && s % 8 == 0).collect();
-        let mut found = vec![SlotUse::default(); near.len()];
-        scan_slots(text, TEXT, &near, &mut found);
+        let mut uses = Uses::new(near.len(), true);
+        scan_slots(text, TEXT, &near, &mut uses);
+        let found = uses.slots;
         assert!(near.len() > 20, "only {} references", near.len());
         for (slot, found) in near.iter().zip(found) {
             let truth = oracle[slot];

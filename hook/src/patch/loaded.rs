@@ -6,8 +6,10 @@ use alloc::vec::Vec;
 
 use super::elf::{self, Changes, Component};
 use super::filter::Filter;
+use super::near::NearPage;
 use super::page;
 use super::ranges::{self, Place};
+use super::redirect::Redirect;
 use super::scope::closure;
 use super::settled::Settled;
 use super::slots::Slot;
@@ -52,6 +54,10 @@ pub(super) struct Loaded {
     pub(super) patched: Vec<Patched>,
     /// Slots that cannot be decided on so far.
     pub(super) pending: Vec<Pending>,
+    /// Calls led past their slots.
+    pub(super) redirects: Vec<Redirect>,
+    /// Where these lead.
+    pub(super) near: Vec<NearPage>,
 }
 
 pub(super) struct Retired {
@@ -78,6 +84,7 @@ pub(super) struct State {
     pub(super) unsettled: bool,
     pub(super) filter: Filter,
     pub(super) self_calls: bool,
+    pub(super) rewrite_calls: bool,
     pub(super) complained: bool,
     pub(super) slots_found: u64,
     pub(super) slots_patched: u64,
@@ -97,6 +104,7 @@ impl State {
             unsettled: false,
             filter: Filter::NONE,
             self_calls: false,
+            rewrite_calls: false,
             complained: false,
             slots_found: 0,
             slots_patched: 0,
@@ -128,8 +136,11 @@ impl State {
                 None => kept.extend(listed.describe().map(|new| (Loaded::new(new), true))),
             }
         });
-        for gone in old.into_iter().flatten() {
+        for mut gone in old.into_iter().flatten() {
             result.unloaded += 1;
+            if let Some((heir, _)) = kept.iter_mut().find(|(other, _)| other.is_heir_of(&gone)) {
+                heir.inherit(&mut gone);
+            }
             self.retire(gone);
         }
         for (mut loaded, new) in kept {
@@ -296,6 +307,8 @@ impl Loaded {
             local: Vec::new(),
             patched: Vec::new(),
             pending: Vec::new(),
+            redirects: Vec::new(),
+            near: Vec::new(),
         }
     }
 
@@ -310,5 +323,21 @@ impl Loaded {
             && now.build_id == self.component.build_id
             && now.high == self.component.high
             && self.patched.first().is_none_or(|first| page::load(first.slot) == first.stub)
+            && self.redirects.first().is_none_or(|first| first.is_in_place(&now))
+    }
+
+    /// Whether this stands where `gone` stood.
+    fn is_heir_of(&self, gone: &Self) -> bool {
+        self.component.base == gone.component.base
+            && self.component.dynamic == gone.component.dynamic
+    }
+
+    /// Takes over what must not be unmapped if it is in use after all: somebody else may have changed
+    /// a slot, and the component was taken for another.
+    fn inherit(&mut self, gone: &mut Self) {
+        self.near = core::mem::take(&mut gone.near);
+        self.redirects = core::mem::take(&mut gone.redirects);
+        let component = &self.component;
+        self.redirects.retain(|redirect| redirect.is_in_place(component));
     }
 }

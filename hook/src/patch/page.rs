@@ -149,6 +149,7 @@ mod tests {
             ],
             relro: Some((low + PAGE, low + 2 * PAGE)),
             dynamic: 0,
+            unwind: 0,
             tables: Tables::default(),
             soname: Vec::new(),
             needed: Vec::new(),

@@ -7,9 +7,10 @@ use goblin::elf64::reloc::{R_X86_64_GLOB_DAT, R_X86_64_JUMP_SLOT};
 use goblin::elf64::sym::{Sym, STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE};
 use perfvisor_format::{SiteHow, SkipReason};
 
+use super::calls;
 use super::elf::{Component, FLAG_EXECUTABLE, FLAG_HOOK, FLAG_LOADER};
 use super::filter::Filter;
-use super::insn::{scan_slots, SlotUse};
+use super::insn::{scan_slots, Call, SlotUse, Uses};
 use super::page;
 use super::policy::{self, Action, Policy};
 use super::scope::{resolve, Definition};
@@ -42,6 +43,8 @@ pub struct Rules<'a> {
     pub filter: &'a Filter,
     /// Hook calls of the component to itself too.
     pub self_calls: bool,
+    /// Calls through a slot that is also loaded as data may be changed themselves.
+    pub rewrite_calls: bool,
 }
 
 /// A slot to be hooked.
@@ -62,10 +65,12 @@ pub struct Found<'a> {
 }
 
 /// A decision.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub enum Outcome<'a> {
     /// Hook it.
     Hook(Found<'a>),
+    /// Leave it, but hook the calls through it whose displacements are at these addresses.
+    HookCalls(Found<'a>, Vec<usize>),
     /// Leave it; true if calls through it lead to another component and go unseen.
     Skip(SkipReason, bool),
     /// Nobody defines its symbol yet.
@@ -118,30 +123,54 @@ pub fn decide<'a>(
         return;
     }
     let addresses: Vec<usize> = candidates.iter().map(|(slot, _)| slot.address).collect();
-    let uses = code_uses(rules.own, &addresses);
-    for ((slot, found), slot_use) in candidates.iter().zip(uses) {
+    let uses = code_uses(rules, &addresses);
+    for ((slot, found), (slot_use, calls)) in candidates.iter().zip(uses) {
         let Some(symbol) = rules.own.tables.symbol(slot.symbol as usize) else { continue };
         let Some(name) = rules.own.tables.name(&symbol) else { continue };
-        let outcome = if slot_use.call_only() {
-            rules.permit(*found, name)
-        } else {
-            Outcome::Skip(SkipReason::DataUse, slot_use.called)
+        let outcome = match rules.permit(*found, name) {
+            permitted if slot_use.call_only() => permitted,
+            Outcome::Hook(found) if !calls.is_empty() => {
+                Outcome::HookCalls(Found { how: SiteHow::CallSites, ..found }, calls)
+            }
+            skipped @ Outcome::Skip(..) if slot_use.called => skipped,
+            _ => Outcome::Skip(SkipReason::DataUse, slot_use.called),
         };
         sink(slot, name, outcome);
     }
 }
 
-/// How all code of `component` uses `slots`. Code that cannot be read may do anything.
-fn code_uses(component: &Component, slots: &[usize]) -> Vec<SlotUse> {
-    let mut uses = vec![SlotUse::default(); slots.len()];
+/// How all code of the component uses `slots`, and the calls through each that may be changed: of a
+/// slot that is loaded too, if all that look like calls are. Code that cannot be read may do anything.
+fn code_uses(rules: &Rules<'_>, slots: &[usize]) -> Vec<(SlotUse, Vec<usize>)> {
+    let component = rules.own;
+    let mut uses = Uses::new(slots.len(), rules.rewrite_calls);
     for segment in component.segments.iter().filter(|segment| segment.flags & PF_X != 0) {
         let bytes = segment.high - segment.low;
         match component.view::<u8>(segment.low, bytes).filter(|_| segment.flags & PF_R != 0) {
             Some(text) => scan_slots(text.bytes(), segment.low, slots, &mut uses),
-            None => uses.iter_mut().for_each(|slot| slot.loaded = true),
+            None => {
+                uses.suspect_all();
+                break;
+            }
         }
     }
-    uses
+    let Uses { slots: uses, calls } = uses;
+    let mixed = |call: &Call| uses.get(call.slot).is_some_and(|slot| slot.loaded);
+    let calls: Vec<Call> = calls.into_iter().flatten().filter(mixed).collect();
+    let places: Vec<usize> = calls.iter().map(|call| call.at).collect();
+    let mut by_slot = vec![Vec::new(); uses.len()];
+    let mut doubted = vec![false; uses.len()];
+    for (call, proven) in calls.iter().zip(calls::proven(component, &places)) {
+        if let (Some(calls), Some(doubt)) = (by_slot.get_mut(call.slot), doubted.get_mut(call.slot))
+        {
+            calls.push(call.at);
+            *doubt |= !proven;
+        }
+    }
+    for (calls, _) in by_slot.iter_mut().zip(doubted).filter(|(_, doubt)| *doubt) {
+        calls.clear();
+    }
+    uses.into_iter().zip(by_slot).collect()
 }
 
 impl<'a> Rules<'a> {

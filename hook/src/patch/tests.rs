@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::path::{Path, PathBuf};
 
+use goblin::elf64::program_header::{PF_R, PF_W, PF_X};
 use perfvisor_format::{SiteHow, SkipReason};
 
-use super::elf::{self, Component, FLAG_LOADER, FLAG_VDSO};
+use super::elf::{self, Component, FLAG_LOADER, FLAG_VDSO, PAGE};
 use super::filter::Filter;
 use super::page::{self, Store};
+use super::redirect::{self, Redirect};
 use super::scope::{closure, resolve};
 use super::slots::{self, Found, Outcome, Rules, Slot};
 use super::symbols::{Tables, Wanted};
@@ -68,6 +70,7 @@ fn call(handle: *mut libc::c_void, name: &CStr) -> i32 {
 
 enum Decision {
     Hook(SiteHow, usize, usize),
+    Calls(usize, Vec<usize>),
     Skip(SkipReason),
     Unresolved,
 }
@@ -95,6 +98,7 @@ fn decisions(path: &Path, self_calls: bool) -> (Component, BTreeMap<String, (Slo
             at: &at,
             filter: &Filter::NONE,
             self_calls,
+            rewrite_calls: true,
         };
         slots::decide(&rules, &slots::collect(own), &mut |slot, name, outcome| {
             let name = String::from_utf8_lossy(name).into_owned();
@@ -102,6 +106,7 @@ fn decisions(path: &Path, self_calls: bool) -> (Component, BTreeMap<String, (Slo
                 Outcome::Hook(Found { how, value, target, .. }) => {
                     Decision::Hook(how, value, target)
                 }
+                Outcome::HookCalls(found, calls) => Decision::Calls(found.value, calls),
                 Outcome::Skip(reason, _) => Decision::Skip(reason),
                 Outcome::Unresolved => Decision::Unresolved,
             };
@@ -109,6 +114,44 @@ fn decisions(path: &Path, self_calls: bool) -> (Component, BTreeMap<String, (Slo
         });
     }
     (all.swap_remove(index), decided)
+}
+
+/// A component of two pages of code, `code` at `offset` and one-byte `nop`s around it, and one page
+/// of data. It stays mapped.
+pub fn code_component(offset: usize, code: &[u8]) -> Component {
+    let code_bytes = 2 * PAGE;
+    // SAFETY: a fresh mapping, filled within its bounds before anybody else knows of it.
+    let low = unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
+        let access = libc::PROT_READ | libc::PROT_WRITE;
+        let low = libc::mmap(core::ptr::null_mut(), 3 * PAGE, access, flags, -1, 0);
+        assert_ne!(low, libc::MAP_FAILED);
+        let text = core::slice::from_raw_parts_mut(low.cast::<u8>(), code_bytes);
+        text.fill(0x90);
+        text[offset..offset + code.len()].copy_from_slice(code);
+        libc::mprotect(low, code_bytes, libc::PROT_READ | libc::PROT_EXEC);
+        low as usize
+    };
+    let segment = |from, to, flags| elf::Segment { low: low + from, high: low + to, flags };
+    Component {
+        id: 1,
+        flags: 0,
+        path: Vec::new(),
+        build_id: Vec::new(),
+        base: low,
+        low,
+        high: low + 3 * PAGE,
+        segments: vec![
+            segment(0, code_bytes, PF_R | PF_X),
+            segment(code_bytes, 3 * PAGE, PF_R | PF_W),
+        ],
+        relro: None,
+        dynamic: 0,
+        unwind: 0,
+        tables: Tables::default(),
+        soname: Vec::new(),
+        needed: Vec::new(),
+    }
 }
 
 extern "C" fn replacement() -> i32 {
@@ -147,13 +190,54 @@ fn without_a_linkage_table_only_slots_never_loaded_are_hooked() {
     let Some((slot, Decision::Hook(SiteHow::GlobDat, value, _))) = decided.get("getppid") else {
         panic!("getppid is not hooked")
     };
-    assert!(matches!(decided["getpid"].1, Decision::Skip(SkipReason::DataUse)));
+    assert!(matches!(&decided["getpid"].1, Decision::Calls(_, calls) if calls.len() == 1));
     assert!(component.relro.is_some_and(|(low, high)| low <= slot.address && slot.address < high));
     exchange(&component, slot, replacement as *const () as usize);
     assert_eq!(call(handle, c"call_called"), 4242);
     exchange(&component, slot, *value);
     // SAFETY: getppid has no preconditions.
     assert_eq!(call(handle, c"call_called"), unsafe { libc::getppid() });
+}
+
+/// Every way in which a compiler and a linker write calls through a slot that is loaded too.
+#[test]
+fn calls_through_a_loaded_slot_are_led_elsewhere_and_the_pointer_stays() {
+    let ways: [(&str, &[&str]); 6] = [
+        ("mixed", &["-Wl,-z,now"]),
+        ("mixedlazy", &["-Wl,-z,lazy"]),
+        ("mixedibt", &["-fcf-protection", "-Wl,-z,ibtplt"]),
+        ("mixednoplt", &["-fno-plt"]),
+        ("mixednoeh", &["-Wl,--no-ld-generated-unwind-info"]),
+        ("mixedtail", &["-O2", "-fno-plt", "-fcf-protection"]),
+    ];
+    for (name, flags) in ways {
+        let (path, handle) = open(name, flags);
+        let (component, decided) = decisions(&path, false);
+        let Some((slot, Decision::Calls(value, calls))) = decided.get("getpid") else {
+            panic!("{name}: the calls of getpid are not hooked")
+        };
+        let stub = replacement as *const () as usize;
+        let (slot, original, calls) = (slot.address, *value, calls.clone());
+        let mut wanted = vec![Redirect { slot, shift: 0, original, stub, calls }];
+        let mut pages = Vec::new();
+        let refused = &mut |_: &Redirect, why| panic!("{name}: {why:?}");
+        redirect::apply(&component, &mut pages, &mut wanted, refused);
+        assert_eq!(call(handle, c"call_loaded"), 4242, "{name}");
+        assert_eq!(page::load(slot), original, "{name}");
+        redirect::switch(&wanted, false);
+        // SAFETY: getpid has no preconditions.
+        assert_eq!(call(handle, c"call_loaded"), unsafe { libc::getpid() }, "{name}");
+        // The object stays loaded, and its calls stay led to the twin.
+        core::mem::forget(pages);
+    }
+}
+
+#[test]
+fn calls_in_code_that_no_function_covers_are_left_alone() {
+    let flags = ["-fno-plt", "-fno-asynchronous-unwind-tables", "-fno-unwind-tables"];
+    let (path, _) = open("uncovered", &flags);
+    let (_, decided) = decisions(&path, false);
+    assert!(matches!(decided["getpid"].1, Decision::Skip(SkipReason::DataUse)));
 }
 
 #[test]
@@ -261,6 +345,7 @@ fn damaged_objects_are_read_without_a_fault() {
             segments: original.segments.clone(),
             relro: None,
             dynamic: moved(original.dynamic),
+            unwind: 0,
             tables: Tables::default(),
             soname: Vec::new(),
             needed: Vec::new(),

@@ -61,8 +61,11 @@ fn shorthand(name: &'static str, key: &'static str, help: &'static str) -> Arg {
 }
 
 /// Flags that are short for a value: name, setting, value.
-const SHORTHANDS: &[(&str, &str, &str)] =
-    &[("no-follow", "follow", "0"), ("no-report", "report", "none")];
+const SHORTHANDS: &[(&str, &str, &str)] = &[
+    ("no-follow", "follow", "0"),
+    ("no-rewrite-calls", "rewrite-calls", "0"),
+    ("no-report", "report", "none"),
+];
 
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
@@ -70,6 +73,7 @@ impl clap::Args for Flags {
             .iter()
             .fold(command, |command, setting| command.arg(argument(setting)))
             .arg(shorthand("no-follow", "follow", "Record this process only, not its children"))
+            .arg(shorthand("no-rewrite-calls", "rewrite-calls", "Leave all code as it is"))
             .arg(shorthand("no-report", "report", "Record only, write no report"))
     }
 
@@ -127,6 +131,8 @@ mod tests {
         let expected = [("events", "0"), ("exact", "1"), ("include-api", "a*,b"), ("out", "d")];
         assert_eq!(found, expected.map(|(key, value)| (key, value.to_owned())));
         assert_eq!(parse(&["--no-follow"]).unwrap(), [("follow", "0".to_owned())]);
+        let rewrite = parse(&["--no-rewrite-calls"]).unwrap();
+        assert_eq!(rewrite, [("rewrite-calls", "0".to_owned())]);
     }
 
     #[test]

@@ -65,6 +65,8 @@ pub static SETTINGS: &[Setting] = &[
         "Most event bytes per thread, such as 256MiB [default: 1GiB, flight recorder 64MiB]"),
     hook("self-calls", "PERFVISOR_SELF_CALLS", Kind::Switch { default: false }, "BOOL",
         "Also record calls of a component to itself through its own PLT"),
+    hook("rewrite-calls", "PERFVISOR_REWRITE_CALLS", Kind::Switch { default: true }, "BOOL",
+        "Change calls through slots that are also read as data (--no-rewrite-calls: leave all code)"),
     hook("include-component", "PERFVISOR_INCLUDE_COMPONENT", Kind::Globs, "GLOBS",
         "Record only calls whose caller's or target's file name matches"),
     hook("exclude-component", "PERFVISOR_EXCLUDE_COMPONENT", Kind::Globs, "GLOBS",
