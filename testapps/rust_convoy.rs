@@ -1,14 +1,17 @@
 // Rust threads behind one std::sync::Mutex, which waits in syscall(SYS_futex), not in pthread_mutex_lock;
 // the thread that holds it sleeps.
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 static LOCK: Mutex<u64> = Mutex::new(0);
+static HELD: AtomicBool = AtomicBool::new(false);
 
 fn holder() {
+    let mut value = LOCK.lock().unwrap();
+    HELD.store(true, Ordering::Release);
+    *value += 1;
     for _ in 0..20 {
-        let mut value = LOCK.lock().unwrap();
-        *value += 1;
         std::thread::sleep(Duration::from_millis(5));
     }
 }
@@ -27,7 +30,7 @@ fn client() -> u128 {
 
 fn main() {
     let first = std::thread::Builder::new().name("holder".into()).spawn(holder).unwrap();
-    while *LOCK.lock().unwrap() == 0 {
+    while !HELD.load(Ordering::Acquire) {
         std::thread::yield_now();
     }
     let clients: Vec<_> = (0..3)

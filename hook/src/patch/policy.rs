@@ -54,6 +54,17 @@ pub struct Policy {
     pub reason: &'static str,
 }
 
+impl Policy {
+    /// Whether nobody asks if two pointers to this API are the same: then its slot may lead to a stub
+    /// even where code loads it, as compilers do ahead of a loop. These are the functions a thread
+    /// sleeps in. To miss them turns waiting into work, as in all of Rust's `thread::sleep`.
+    pub fn is_never_compared(&self) -> bool {
+        use WaitKind::{Barrier, Condition, Futex, Join, Poll, Semaphore, Sleep};
+        self.always_timed
+            && matches!(self.wait, Sleep | Poll | Condition | Semaphore | Barrier | Join | Futex)
+    }
+}
+
 const ANY: Policy = Policy {
     name: "",
     action: Action::Time,
@@ -243,6 +254,8 @@ mod tests {
         assert_eq!(row("sem_wait").free_check, FreeCheck::BlocksIfZero);
         assert_eq!((row("fread").wait, row("fread").object), (WaitKind::Stream, 3));
         assert!(!row("fread").always_timed && row("pread64").always_timed);
+        assert!(row("clock_nanosleep").is_never_compared() && row("syscall").is_never_compared());
+        assert!(!row("free").is_never_compared() && !row("read").is_never_compared());
         assert_eq!(row("strlen"), &DEFAULT);
         assert_eq!(row(""), &DEFAULT);
         assert_eq!(row("_ZSt4cout").action, Action::Time);

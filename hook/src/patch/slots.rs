@@ -129,6 +129,7 @@ pub fn decide<'a>(
         let Some(name) = rules.own.tables.name(&symbol) else { continue };
         let outcome = match rules.permit(*found, name) {
             permitted if slot_use.call_only() => permitted,
+            Outcome::Hook(found) if found.policy.is_never_compared() => Outcome::Hook(found),
             Outcome::Hook(found) if !calls.is_empty() => {
                 Outcome::HookCalls(Found { how: SiteHow::CallSites, ..found }, calls)
             }
