@@ -47,7 +47,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
         .flat_map(|image| image.threads.iter().map(|thread| thread.record.pthread))
         .collect();
     finish::finish_threads(&mut cast.threads, &sums, &clocks, &ends_ns);
-    finish::finish_groups(&mut cast.groups, &cast.threads, &sums);
+    finish::finish_groups(&mut cast.groups, &cast.threads, &profile.images, &sums);
     for (image, pair) in profile.images.iter_mut().zip(cpu_of_threads(&cast, &gathered)) {
         if image.user_ns == 0 && image.system_ns == 0 {
             (image.user_ns, image.system_ns) = pair;

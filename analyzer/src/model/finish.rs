@@ -3,7 +3,8 @@
 use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge};
 use super::clock::Clock;
 use super::ids::{ApiId, ComponentId, GroupId, NodeId, SiteId, ThreadId};
-use super::profile::Profile;
+use super::imbalance;
+use super::profile::{Image, Profile};
 use super::program::{Thread, ThreadEnd, ThreadGroup};
 use super::sums::{GroupSums, SiteSums, Sums};
 use std::collections::{BTreeMap, HashMap};
@@ -39,9 +40,13 @@ pub fn finish_threads(threads: &mut [Thread], sums: &Sums, clocks: &[Clock], end
 }
 
 /// Completes groups by their members and sums.
-pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums) {
+pub fn finish_groups(
+    groups: &mut [ThreadGroup],
+    threads: &[Thread],
+    images: &[Image],
+    sums: &Sums,
+) {
     for (at, group) in groups.iter_mut().enumerate() {
-        let mut exec = Vec::with_capacity(group.threads.len());
         for &id in &group.threads {
             let thread = &threads[id.index()];
             group.folded_threads += u64::from(thread.folded);
@@ -63,9 +68,8 @@ pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums
             };
             switches(&mut group.voluntary_switches, thread.voluntary_switches);
             switches(&mut group.involuntary_switches, thread.involuntary_switches);
-            exec.push((id, thread.exec_ns));
         }
-        imbalance(group, &exec);
+        imbalance::measure(group, threads, images);
         let Some(sums) = sums.groups.get(&GroupId(at as u32)) else { continue };
         for (&kind, &wait_ns) in &sums.folded_waits {
             *group.wait_by_kind_ns.entry(kind.to_owned()).or_default() += wait_ns;
@@ -79,20 +83,6 @@ pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums
         // A timed call below an untimed one is a root, and the untimed one's estimate holds it too.
         group.api_ns = api_ns.min(group.lifetime_ns);
     }
-}
-
-fn imbalance(group: &mut ThreadGroup, exec: &[(ThreadId, f64)]) {
-    let n = exec.len() as f64;
-    let mean = exec.iter().map(|&(_, ns)| ns).sum::<f64>() / n.max(1.0);
-    if mean <= 0.0 {
-        group.max_over_mean = if exec.is_empty() { 0.0 } else { 1.0 };
-        return;
-    }
-    let variance = exec.iter().map(|&(_, ns)| (ns - mean).powi(2)).sum::<f64>() / n;
-    let longest = exec.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
-    group.coefficient_of_variation = variance.sqrt() / mean;
-    group.max_over_mean = longest.map_or(0.0, |(_, ns)| ns / mean);
-    group.straggler = longest.filter(|_| exec.len() > 1).map(|(id, _)| id);
 }
 
 /// Rows, call trees, flow and site totals.

@@ -14,6 +14,7 @@ mod finish;
 mod gather;
 mod histogram;
 mod ids;
+mod imbalance;
 mod order;
 mod profile;
 mod program;

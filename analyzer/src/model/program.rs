@@ -181,10 +181,13 @@ pub struct ThreadGroup {
     pub timed: u64,
     /// Estimated time in APIs, nested calls counted once.
     pub api_ns: f64,
-    /// Longest exec time ÷ mean exec time.
+    /// Members whose exec times are compared: of one process, or the first threads of sibling
+    /// worker processes; those with most time to win by sharing evenly. 0 = none share work.
+    pub compared_threads: u64,
+    /// Longest exec time ÷ mean exec time of the compared.
     pub max_over_mean: f64,
-    /// Standard deviation ÷ mean of exec time.
+    /// Standard deviation ÷ mean of their exec times.
     pub coefficient_of_variation: f64,
-    /// The member with the longest exec time, when there are at least two.
+    /// The one of them with the longest exec time.
     pub straggler: Option<ThreadId>,
 }

@@ -93,6 +93,7 @@ fn groups() -> Vec<ThreadGroup> {
                 ("mutex".into(), 700.0 * MS),
                 ("file".into(), 100.0 * MS),
             ]),
+            compared_threads: 3,
             max_over_mean: 1.62,
             coefficient_of_variation: 0.34,
             straggler: Some(ThreadId(3)),

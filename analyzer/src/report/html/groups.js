@@ -6,7 +6,8 @@ parts.push(function groups() {
   if (!data.groups.length) return;
   const box = section("groups", "Thread groups",
     "Threads that began in the same function. Each bar is one thread: working (not blocked in a library call), then " +
-    "what it waited for. The dark line is the group's mean working time; max/mean says how unequal the threads are.");
+    "what it waited for. The dark line is the group's mean working time; " +
+    "max/mean says how unequal the threads are that share work: those of one process, or of workers forked by one.");
   const classes = new Set(["exec"]);
   for (const group of data.groups) {
     for (const [kind] of group.waits) classes.add(kindClass(kind));
@@ -25,7 +26,7 @@ parts.push(function groups() {
 
 function groupPanel(group) {
   const stat = (name, value) => value === null ? null : element("span", {}, name + " ", element("b", {}, value));
-  const several = group.threads > 1;
+  const several = group.compared > 1;
   const unequal = several && group.max_over_mean >= 1.25;
   const cpu = group.cpu_unknown >= group.threads ? null
     : (group.cpu_unknown ? "≥" : "") + time(group.user + group.system) + " (" + time(group.system) + " system)";
@@ -48,7 +49,7 @@ function threadBars(group) {
   const mean = group.exec / Math.max(1, group.threads);
   const grid = element("div", { class: "threads" }, ["thread", "working and waiting", "working", "waiting"].map(
     (head, at) => element("div", { class: at > 1 ? "head value" : "head" }, head)));
-  const add = (member) => grid.append(...threadRow(member, scale, group.threads > 1 ? mean : null));
+  const add = (member) => grid.append(...threadRow(member, scale, group.compared === group.threads ? mean : null));
   group.members.slice(0, THREADS_SHOWN).forEach(add);
   const hidden = group.members.length - THREADS_SHOWN;
   const box = element("div", {}, grid);

@@ -18,7 +18,8 @@ pub(super) fn draw(page: &mut Page) {
     page.section(
         "THREAD GROUPS",
         "Threads that began in the same function. exec: not blocked in a library call; wait: blocked \
-         in one; max/mean and CV: how unequal the members' exec times are (1.00× and 0% = equal).",
+         in one; max/mean and CV: how unequal the exec times of members are that share work, those \
+         of one process or workers forked by one (1.00× and 0% = equal).",
     );
     let mut table = Table::new(vec![
         Column::name("group", 0, 24),
@@ -67,7 +68,7 @@ pub(super) fn wanted_groups<'a>(
 }
 
 fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
-    let several = group.threads.len() > 1;
+    let several = group.compared_threads > 1;
     let unequal = several && group.max_over_mean >= UNEQUAL;
     let tone = if unequal { Tone::Notice } else { Tone::Plain };
     let lifetime = group.lifetime_ns.max(1.0);
