@@ -5,9 +5,8 @@
 //! say ([`ThreadGroup::compared_threads`]). That sibling processes do is inferred from how they
 //! lived, so a finding on them is never major.
 
-use super::words;
-use super::{Evidence, Finding, FindingKind, Grade, Place};
-use crate::model::{GroupId, Profile, ThreadGroup, ThreadOrigin};
+use super::{off_cpu, words, Evidence, Finding, FindingKind, Grade, Place};
+use crate::model::{GroupId, Profile, Thread, ThreadGroup, ThreadOrigin};
 
 /// Below this (longest ÷ mean) threads count as even.
 const LEAST_RATIO: f64 = 1.25;
@@ -40,6 +39,9 @@ fn of_group(profile: &Profile, id: GroupId) -> Option<Finding> {
         false => ("thread", "threads"),
     };
     let who = words::thread(profile, straggler);
+    let cpu = longest.cpu_ns().map_or_else(String::new, |cpu_ns| {
+        format!(", {} of it on a CPU", words::time((cpu_ns as f64).min(longest.exec_ns)))
+    });
     Some(Finding {
         grade: if share >= MAJOR_SHARE && !processes { Grade::Major } else { Grade::Minor },
         kind: FindingKind::Imbalance,
@@ -50,15 +52,16 @@ fn of_group(profile: &Profile, id: GroupId) -> Option<Finding> {
             group.compared_threads,
         ),
         text: format!(
-            "{who} executed for {}, the mean of them is {} (coefficient of variation {:.2}). \
-             Spread evenly, the longest {like} would end {} earlier: look at how work is handed \
+            "{who} executed for {}{cpu}; the mean of them is {} (coefficient of variation {:.2}). \
+             {}Spread evenly, the longest {like} would end {} earlier: look at how work is handed \
              to them, and at what this one calls more often than the others.",
             words::time(longest.exec_ns),
             words::time(mean_ns),
             group.coefficient_of_variation,
+            off_cpu::of_thread(longest),
             words::time(excess_ns)
         ),
-        evidence: evidence(group, longest.exec_ns, mean_ns),
+        evidence: evidence(group, longest, mean_ns),
         place: Place {
             image: Some(longest.image),
             group: Some(id),
@@ -69,14 +72,18 @@ fn of_group(profile: &Profile, id: GroupId) -> Option<Finding> {
     })
 }
 
-fn evidence(group: &ThreadGroup, longest_ns: f64, mean_ns: f64) -> Vec<Evidence> {
-    vec![
-        Evidence::new("longest exec time", longest_ns, "ns"),
+fn evidence(group: &ThreadGroup, longest: &Thread, mean_ns: f64) -> Vec<Evidence> {
+    let mut evidence = vec![
+        Evidence::new("longest exec time", longest.exec_ns, "ns"),
         Evidence::new("mean exec time", mean_ns, "ns"),
         Evidence::new("max over mean", group.max_over_mean, "ratio"),
         Evidence::new("coefficient of variation", group.coefficient_of_variation, "ratio"),
         Evidence::new("threads compared", group.compared_threads as f64, "threads"),
-    ]
+    ];
+    if let Some(cpu_ns) = longest.cpu_ns() {
+        evidence.insert(1, Evidence::new("its CPU time", cpu_ns as f64, "ns"));
+    }
+    evidence
 }
 
 #[cfg(test)]
@@ -104,6 +111,18 @@ mod tests {
         let mut profile = samples::four_workers([1.0, 1.0, 1.0, 3.0]);
         profile.groups[0].compared_threads = 0;
         assert!(find(&profile).is_empty());
+    }
+
+    #[test]
+    fn cpu_time_stands_beside_exec_time() {
+        let mut profile = samples::four_workers([1.0, 1.0, 1.0, 3.0]);
+        let straggler = &mut profile.threads[3];
+        (straggler.user_ns, straggler.system_ns) = (Some(1_400_000_000), Some(100_000_000));
+        straggler.off_cpu_ns = Some(1.5e9);
+        straggler.involuntary_switches = Some(77);
+        let text = &find(&profile)[0].text;
+        assert!(text.contains("executed for 3.00 s, 1.50 s of it on a CPU"), "{text}");
+        assert!(text.contains("waited for a CPU (77 involuntary switches)"), "{text}");
     }
 
     #[test]

@@ -241,7 +241,7 @@ mod tests {
             component: Default::default(),
             reason: "filtered".into(),
             slots: 9,
-            examples: Vec::new(),
+            ..SkipRow::default()
         });
         assert!(find(&profile)[1].text.contains("9 slots are filtered"));
         profile.coverage.skips.clear();

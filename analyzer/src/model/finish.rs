@@ -36,6 +36,8 @@ pub fn finish_threads(threads: &mut [Thread], sums: &Sums, clocks: &[Clock], end
         }
         thread.wait_ns = thread.wait_ns.min(lifetime);
         thread.exec_ns = lifetime - thread.wait_ns;
+        // A wait may use a CPU too (a read that copies), so this is the least it can be.
+        thread.off_cpu_ns = thread.cpu_ns().map(|cpu| (thread.exec_ns - cpu as f64).max(0.0));
     }
 }
 
@@ -52,6 +54,7 @@ pub fn finish_groups(
             group.folded_threads += u64::from(thread.folded);
             group.lifetime_ns += thread.lifetime_ns as f64;
             group.exec_ns += thread.exec_ns;
+            group.off_cpu_ns += thread.off_cpu_ns.unwrap_or(0.0);
             group.wait_ns += thread.wait_ns;
             for (kind, wait_ns) in &thread.wait_by_kind_ns {
                 *group.wait_by_kind_ns.entry(kind.clone()).or_default() += wait_ns;

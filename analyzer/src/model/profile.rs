@@ -223,7 +223,7 @@ pub struct Coverage {
 }
 
 /// Slots of one component left alone for one reason.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SkipRow {
     /// Whose slots.
     pub component: ComponentId,
@@ -233,6 +233,8 @@ pub struct SkipRow {
     pub slots: u64,
     /// A few of the names.
     pub examples: Vec<String>,
+    /// Names among them of functions that can wait: their waits are not seen.
+    pub waiting: Vec<String>,
 }
 
 /// A component whose functions have no names.

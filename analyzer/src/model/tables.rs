@@ -13,6 +13,46 @@ use std::collections::HashMap;
 /// Names of skipped slots that are shown.
 const SKIP_EXAMPLES: usize = 5;
 
+/// Functions that can put a thread to sleep. Where a slot of one is skipped, time goes by unseen.
+const WAITING: [&str; 36] = [
+    "accept",
+    "accept4",
+    "clock_nanosleep",
+    "connect",
+    "epoll_pwait",
+    "epoll_wait",
+    "fdatasync",
+    "flock",
+    "fsync",
+    "nanosleep",
+    "pause",
+    "poll",
+    "ppoll",
+    "pselect",
+    "pthread_barrier_wait",
+    "pthread_cond_timedwait",
+    "pthread_cond_wait",
+    "pthread_join",
+    "pthread_mutex_lock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+    "read",
+    "readv",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "select",
+    "sem_timedwait",
+    "sem_wait",
+    "sigwaitinfo",
+    "sleep",
+    "syscall",
+    "usleep",
+    "wait",
+    "wait4",
+    "waitpid",
+];
+
 /// A component where an image loaded it.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaded {
@@ -141,13 +181,15 @@ impl Tables {
                     let skips_len = self.skips.len();
                     let at = *skips.entry((component, reason.clone())).or_insert(skips_len);
                     if at == skips_len {
-                        let examples = Vec::new();
-                        self.skips.push(SkipRow { component, reason, slots: 0, examples });
+                        self.skips.push(SkipRow { component, reason, ..SkipRow::default() });
                     }
                     let row = &mut self.skips[at];
                     row.slots += 1;
                     if row.examples.len() < SKIP_EXAMPLES && !row.examples.contains(name) {
                         row.examples.push(name.clone());
+                    }
+                    if WAITING.contains(&name.as_str()) && !row.waiting.contains(name) {
+                        row.waiting.push(name.clone());
                     }
                 }
                 _ => {}

@@ -3,8 +3,11 @@
 use super::lookup::Lookup;
 use super::units::{bytes, count, plural, share, time};
 use crate::analysis::{Finding, FindingKind};
-use crate::model::{Damage, Image, ImageEnd, Profile};
+use crate::model::{Damage, Image, ImageEnd, Profile, ThreadGroup};
 use std::collections::HashSet;
+
+/// Part of the thread time off-CPU from which on lock waits may hide in it.
+const MUCH_OFF_CPU: f64 = 0.05;
 
 /// The run in a few words each.
 pub fn summary(profile: &Profile) -> Vec<String> {
@@ -192,6 +195,40 @@ pub fn overhead(profile: &Profile) -> Option<String> {
         time(cost.counted_ns),
         time(cost.load_ns)
     ))
+}
+
+/// What to say where no wait for a lock is listed: with much time off-CPU, or none known, that no
+/// wait was *seen* is all there is to say.
+pub fn no_lock(profile: &Profile) -> String {
+    let sum = |of: fn(&ThreadGroup) -> f64| profile.groups.iter().map(of).sum::<f64>();
+    let (off_ns, lived_ns) = (sum(|group| group.off_cpu_ns), sum(|group| group.lifetime_ns));
+    let unknown: u64 = profile.groups.iter().map(|group| group.cpu_unknown).sum();
+    if off_ns < MUCH_OFF_CPU * lived_ns {
+        return match unknown {
+            0 => "No thread waited for a lock.".into(),
+            _ => "No wait for a lock was seen.".into(),
+        };
+    }
+    let names = Lookup::new(profile);
+    let skips = profile.coverage.skips.iter().filter(|skip| !skip.waiting.is_empty());
+    let skips: Vec<String> = skips
+        .map(|skip| {
+            let of = names.component(Some(skip.component));
+            format!("{} of {of} ({})", skip.waiting.join(", "), skip.reason)
+        })
+        .take(4)
+        .collect();
+    let skips = match skips.is_empty() {
+        true => String::new(),
+        false => format!(" Not hooked here and able to wait: {}.", skips.join("; ")),
+    };
+    format!(
+        "No wait for a lock was seen. But for {} ({}) of their time threads were neither on a CPU \
+         nor in a wait that was seen: a lock that sleeps in a system call of its own (Rust's \
+         std::sync::Mutex) does not show here.{skips}",
+        time(off_ns),
+        share(off_ns / lived_ns.max(1.0))
+    )
 }
 
 /// Why a recording has no call at all, unless a finding says it already.

@@ -17,14 +17,16 @@ pub(super) fn draw(page: &mut Page) {
     }
     page.section(
         "THREAD GROUPS",
-        "Threads that began in the same function. exec: not blocked in a library call; wait: blocked \
-         in one; max/mean and CV: how unequal the exec times of members are that share work, those \
+        "Threads that began in the same function. wait: blocked in a library call \
+         that was seen; exec: not so; off-CPU: the part of exec (at least) without a CPU, ready to \
+         run or blocked where nothing is seen; max/mean and CV: how unequal the exec times of members are that share work, those \
          of one process or workers forked by one (1.00× and 0% = equal).",
     );
     let mut table = Table::new(vec![
         Column::name("group", 0, 24),
         Column::number("threads", 0),
         Column::number("exec", 0),
+        Column::number("off-CPU", 1),
         Column::number("wait", 0),
         Column::number("wait%", 3),
         Column::word("waits for", 4),
@@ -81,6 +83,7 @@ fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
         Field::toned(page.names.group(id), Tone::Strong),
         count(group.threads.len() as u64).into(),
         time(group.exec_ns).into(),
+        off_cpu(group),
         time(group.wait_ns).into(),
         share(group.wait_ns / lifetime).into(),
         main_wait(group).into(),
@@ -94,6 +97,16 @@ fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
         count(group.calls).into(),
         Field::toned(straggler(page, group), tone),
     ]
+}
+
+/// Off-CPU time within exec time, marked where it is not known of all members.
+fn off_cpu(group: &ThreadGroup) -> Field {
+    let tone = Tone::of_share(group.off_cpu_ns / group.lifetime_ns.max(1.0));
+    match group.cpu_unknown {
+        0 => Field::toned(time(group.off_cpu_ns), tone),
+        unknown if unknown as usize >= group.threads.len() => Field::default(),
+        _ => Field::toned(format!("≥{}", time(group.off_cpu_ns)), tone),
+    }
 }
 
 /// The kind of wait with most time, and its share when it is not all.
@@ -126,6 +139,7 @@ fn draw_threads(page: &mut Page, groups: &[(GroupId, &ThreadGroup)]) {
         Column::number("began", 3),
         Column::number("lived", 2),
         Column::number("exec", 0),
+        Column::number("off-CPU", 1),
         Column::number("wait", 0),
         Column::number("user", 1),
         Column::number("system", 1),
@@ -153,7 +167,7 @@ fn draw_threads(page: &mut Page, groups: &[(GroupId, &ThreadGroup)]) {
 
 fn thread_row(page: &Page, id: ThreadId) -> Vec<Field> {
     let Some(thread) = page.profile.threads.get(id.index()) else {
-        return vec![Field::default(); 13];
+        return vec![Field::default(); 14];
     };
     let known = |ns: Option<u64>| ns.map_or_else(String::new, |ns| time(ns as f64));
     let switches = match (thread.voluntary_switches, thread.involuntary_switches) {
@@ -168,6 +182,7 @@ fn thread_row(page: &Page, id: ThreadId) -> Vec<Field> {
         time(thread.start_ns as f64).into(),
         time(thread.lifetime_ns as f64).into(),
         time(thread.exec_ns).into(),
+        thread.off_cpu_ns.map_or_else(String::new, time).into(),
         time(thread.wait_ns).into(),
         known(thread.user_ns).into(),
         known(thread.system_ns).into(),

@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::model::WaitObject;
-use crate::report::options::passes;
+use crate::report::facts::no_lock;
 use crate::report::outliers::is_lock;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
