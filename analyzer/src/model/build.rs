@@ -5,7 +5,9 @@ use super::events::{read_events, EventSource};
 use super::finish;
 use super::gather::{gather, Gathered, ImageData};
 use super::ids::{GroupId, ImageId, ThreadId};
-use super::profile::{Coverage, Image, ImageEnd, Mode, Overhead, Profile, RunInfo, Unsymbolised};
+use super::image_name::image_names;
+use super::overhead;
+use super::profile::{Coverage, Image, ImageEnd, Mode, Profile, RunInfo, Unsymbolised};
 use super::segments::{add_segment, Context, FoldView};
 use super::sums::Sums;
 use super::symbols::Symbols;
@@ -70,7 +72,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     add_late(&mut profile, &gathered, &tables, &mut sums);
     describe_run(&mut profile, &gathered);
     describe_coverage(&mut profile, &gathered, &symbols);
-    describe_overhead(&mut profile, &gathered);
+    overhead::describe(&mut profile, &gathered);
     describe_losses(&mut profile, gathered, sums);
     super::order::order_groups(&mut profile);
     Ok(profile)
@@ -473,34 +475,6 @@ fn describe_coverage(profile: &mut Profile, gathered: &Gathered, symbols: &Symbo
             profile.sites.pop();
         }
     }
-}
-
-fn describe_overhead(profile: &mut Profile, gathered: &Gathered) {
-    let mut overhead = Overhead::default();
-    let mut calls_of = vec![(0u64, 0u64); profile.images.len()];
-    for thread in &profile.threads {
-        let sum = &mut calls_of[thread.image.index()];
-        sum.1 = sum.1.saturating_add(thread.timed);
-    }
-    for (at, image) in profile.images.iter().enumerate() {
-        let header = &gathered.images[at].process.header;
-        let ns = |sixteenths: u32| f64::from(sixteenths) / 16.0 / image.tsc_per_ns;
-        let timed = calls_of[at].1.min(image.calls) as f64;
-        let timed_ns = timed * ns(header.timed_cost_16);
-        let counted_ns = (image.calls as f64 - timed) * ns(header.counted_cost_16);
-        overhead.timed_ns += timed_ns;
-        overhead.counted_ns += counted_ns;
-        overhead.load_ns += image.load_ns as f64;
-        overhead.cpu_ns += (image.user_ns.saturating_add(image.system_ns)) as f64;
-        overhead.per_image.push((ImageId(at as u32), timed_ns + counted_ns + image.load_ns as f64));
-    }
-    if let (Some(user), Some(system)) = (profile.run.user_ns, profile.run.system_ns) {
-        overhead.cpu_ns = user.saturating_add(system) as f64;
-    }
-    let own = overhead.timed_ns + overhead.counted_ns + overhead.load_ns;
-    let rest = overhead.cpu_ns - own;
-    overhead.share = (overhead.cpu_ns > 0.0 && rest > 0.0).then(|| own / rest);
-    profile.overhead = overhead;
 }
 
 fn describe_losses(profile: &mut Profile, gathered: Gathered, sums: Sums) {

@@ -16,6 +16,7 @@ mod histogram;
 mod ids;
 mod imbalance;
 mod order;
+mod overhead;
 mod profile;
 mod program;
 mod segments;

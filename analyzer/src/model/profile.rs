@@ -253,12 +253,13 @@ pub struct Overhead {
     pub timed_ns: f64,
     /// CPU time of counted calls' stubs, ns.
     pub counted_ns: f64,
-    /// Time the hook's loading took in all images, ns.
+    /// Time the hook's loading took in all images, elapsed and not part of `share`, ns.
     pub load_ns: f64,
     /// CPU time of the run (user + system), ns; 0 = unknown.
     pub cpu_ns: f64,
-    /// (timed + counted + load) ÷ (CPU − these); `None` when the CPU time is unknown.
+    /// (timed + counted) ÷ CPU, 0 … 1; `None` when the CPU time is unknown, or below these costs
+    /// and so one of both wrong.
     pub share: Option<f64>,
-    /// Per image: probe cost in ns.
+    /// Per image: timed + counted + load, ns.
     pub per_image: Vec<(ImageId, f64)>,
 }

@@ -181,18 +181,28 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
 /// One sentence on what recording cost; `None` when nothing was measured.
 pub fn overhead(profile: &Profile) -> Option<String> {
     let cost = &profile.overhead;
-    let sum = cost.timed_ns + cost.counted_ns + cost.load_ns;
-    if sum <= 0.0 {
+    let probes_ns = cost.timed_ns + cost.counted_ns;
+    if probes_ns + cost.load_ns <= 0.0 {
         return None;
     }
-    let part = match cost.share {
-        Some(part) => format!("about {} of the program's CPU time", share(part)),
-        None => "an unknown part of the CPU time".into(),
+    let cpu = time(cost.cpu_ns);
+    let parts =
+        format!("{} to time calls, {} to count them", time(cost.timed_ns), time(cost.counted_ns));
+    let probes = match cost.share {
+        Some(part) => {
+            let part = share(part);
+            let about = if part.starts_with('<') { "" } else { "about " };
+            format!("{about}{part} of the {cpu} of CPU time: {parts}")
+        }
+        None if cost.cpu_ns > 0.0 => format!(
+            "not known: what the hook measured of itself at load would make {}, more than the \
+             {cpu} of CPU time that were measured",
+            time(probes_ns)
+        ),
+        None => format!("{parts}, of an unknown CPU time"),
     };
     Some(format!(
-        "Cost (estimated): {part}: {} to time calls, {} to count them, {} to start up.",
-        time(cost.timed_ns),
-        time(cost.counted_ns),
+        "Cost (estimated): {probes}. Starting up took {} besides (elapsed, in all processes).",
         time(cost.load_ns)
     ))
 }

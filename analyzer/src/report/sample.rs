@@ -260,7 +260,7 @@ pub fn profile() -> Profile {
             counted_ns: 0.4 * MS,
             load_ns: 4.2 * MS,
             cpu_ns: 3_500.0 * MS,
-            share: Some(0.0016),
+            share: Some(0.00043),
             per_image: vec![(ImageId(0), 1.5 * MS)],
         },
         components: ["packer", "libz.so.1", "libc.so.6", "libpthread.so.0"]

@@ -150,7 +150,7 @@ fn cards(profile: &Profile) -> Vec<Card> {
         cards.push(Card {
             label: "Cost of recording",
             value: share(cost),
-            note: "of the program's CPU time, estimated".into(),
+            note: "of the CPU time, estimated, start-up not counted".into(),
         });
     }
     cards
