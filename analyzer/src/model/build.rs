@@ -27,12 +27,12 @@ use std::path::Path;
 /// [`Losses::damages`](super::Losses::damages) instead.
 pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     let gathered = gather(directory)?;
-    let tables = Tables::new(&gathered.images);
+    let names = image_names(&gathered.images);
+    let tables = Tables::new(&gathered.images, &names);
     let clocks = clocks(&gathered.images);
     let mut symbols = Symbols::default();
     let mut naming = Naming { tables: &tables, symbols: &mut symbols };
     let mut cast = Cast::default();
-    let names: Vec<String> = gathered.images.iter().map(image_name).collect();
     for (at, image) in gathered.images.iter().enumerate() {
         cast.add_image(ImageId(at as u32), image, &names[at], &clocks[at], &mut naming);
     }
@@ -108,16 +108,6 @@ fn stamps(image: &ImageData) -> Vec<Stamp> {
         stamps.push(Stamp { tsc: record.end_tsc, monotonic_ns: record.end_monotonic_ns });
     }
     stamps
-}
-
-/// What an image is called: the file name it was started as, else that of its executable.
-fn image_name(image: &ImageData) -> String {
-    // A login shell's name begins with a dash.
-    let started = setting(image, "argv0").unwrap_or_default();
-    let path = setting(image, "exe").unwrap_or_default();
-    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let names = [last(started.trim_start_matches('-')), last(&path), image.folder.name.clone()];
-    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// A segment to be read.

@@ -14,6 +14,7 @@ mod finish;
 mod gather;
 mod histogram;
 mod ids;
+mod image_name;
 mod imbalance;
 mod order;
 mod overhead;

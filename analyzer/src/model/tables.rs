@@ -8,7 +8,7 @@ use super::program::{Api, Component, Site};
 use super::symbols::{hex, ObjectFile};
 use crate::read::{ComponentRecord, Record, SiteRecord};
 use perfvisor_format::WaitKind;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Names of skipped slots that are shown.
 const SKIP_EXAMPLES: usize = 5;
@@ -119,12 +119,26 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The tables of `images`.
-    pub fn new(images: &[ImageData]) -> Self {
+    /// The tables of `images`, which are called `names`.
+    pub fn new(images: &[ImageData], names: &[String]) -> Self {
         let mut tables = Self::default();
-        for image in images {
+        let mut started: BTreeMap<ComponentId, BTreeSet<&str>> = BTreeMap::new();
+        for (image, name) in images.iter().zip(names) {
             let map = tables.add_image(image);
+            let executable = map.loaded.iter().map(|loaded| loaded.component);
+            for id in executable.filter(|id| tables.components[id.index()].executable) {
+                // Without a better name an image is called by its folder.
+                if *name != image.folder.name {
+                    started.entry(id).or_default().insert(name);
+                }
+            }
             tables.maps.push(map);
+        }
+        // A file with several names is called by the one it was started as, if that is one.
+        for (id, names) in started {
+            if let (1, Some(name)) = (names.len(), names.first()) {
+                tables.components[id.index()].name = (*name).to_owned();
+            }
         }
         let unknown = SiteId(tables.sites.len() as u32);
         tables.sites.push(Site::default());

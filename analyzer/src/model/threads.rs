@@ -225,7 +225,8 @@ impl Cast {
     }
 }
 
-fn thread_name(raw: &[u8; 16]) -> String {
+/// A name as the kernel and the trace keep it: up to the first zero byte.
+pub fn thread_name(raw: &[u8; 16]) -> String {
     let end = raw.iter().position(|&b| b == 0).unwrap_or(raw.len());
     String::from_utf8_lossy(&raw[..end]).into_owned()
 }
