@@ -39,7 +39,8 @@ pub struct ApiRow {
     pub callers: Vec<CallerShare>,
 }
 
-/// Percentiles of single calls' times (calls not timed are represented by timed ones).
+/// Percentiles of single calls' times (calls not timed are represented by timed ones), corrected
+/// for the probes as their total is: where every call was timed, none is longer than its high end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Distribution {
     /// Shortest timed call.

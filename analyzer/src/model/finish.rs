@@ -200,10 +200,19 @@ fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
         return None;
     }
     let bias = all.bias_timed / all.timed as f64;
-    let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
+    // Where every call was timed, none can have taken longer than all together.
+    let total = all.total.estimate();
+    let most_ns = if total.exact { total.high_ns } else { f64::INFINITY };
+    let max_ns = all.max_ns.min(most_ns);
+    let min_ns = all.min_ns.min(max_ns);
+    // The same part of each call went to the probes of timed calls below as of their sum.
+    let kept = match all.with_probes_ns > 0.0 {
+        true => (all.total.measured_ns / all.with_probes_ns).min(1.0),
+        false => 1.0,
+    };
     let at = |q: f64| {
         let cycles = all.histogram.quantile(q).unwrap_or(0.0) - bias;
-        clock.span_ns(cycles.max(0.0)).clamp(min_ns, max_ns)
+        (kept * clock.span_ns(cycles.max(0.0))).clamp(min_ns, max_ns)
     };
     Some(Distribution {
         min_ns,
