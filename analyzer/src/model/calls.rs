@@ -68,6 +68,8 @@ pub struct CallerShare {
     pub count: u64,
     /// Estimated time, ns.
     pub total_ns: f64,
+    /// Estimated time without timed calls below, ns.
+    pub self_ns: f64,
 }
 
 /// One call path of one group: a node of its call tree.

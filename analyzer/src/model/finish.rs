@@ -158,6 +158,7 @@ fn row(
             site: id,
             count: site.count,
             total_ns: site.total.estimate().value_ns,
+            self_ns: site.self_ns.max(0.0),
         });
     }
     let mut total = all.total.estimate();

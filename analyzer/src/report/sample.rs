@@ -141,12 +141,14 @@ fn api_row(row: Row) -> ApiRow {
                 site: SiteId(api),
                 count: count - count / 4,
                 total_ns: total.value_ns * 0.75,
+                self_ns: self_ns * 0.75,
             },
             CallerShare {
                 component: Some(ComponentId(1)),
                 site: SiteId(api),
                 count: count / 4,
                 total_ns: total.value_ns * 0.25,
+                self_ns: self_ns * 0.25,
             },
         ],
     }

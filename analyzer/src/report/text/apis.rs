@@ -4,7 +4,7 @@ use super::groups::wanted_groups;
 use super::Page;
 use crate::model::{ApiRow, Estimate, GroupId, ThreadGroup};
 use crate::report::lookup::Lookup;
-use crate::report::options::{passes, SortBy, TextOptions};
+use crate::report::options::SortBy;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, interval, share, time, time_within};
@@ -87,7 +87,7 @@ fn wanted_rows<'a>(page: &Page<'a>, id: GroupId, group: &ThreadGroup) -> Vec<&'a
         .iter()
         .filter(|row| row.group == id && row.count > 0)
         .filter(|row| row.self_ns >= options.min_share * group.lifetime_ns)
-        .filter(|row| row_passes(page, row, options))
+        .filter(|row| page.filter.row(row))
         .collect();
     let key = |row: &ApiRow| match options.sort {
         SortBy::SelfTime | SortBy::Name => row.self_ns,
@@ -105,15 +105,6 @@ fn wanted_rows<'a>(page: &Page<'a>, id: GroupId, group: &ThreadGroup) -> Vec<&'a
         rows.sort_by(|a, b| key(b).total_cmp(&key(a)).then(b.count.cmp(&a.count)));
     }
     rows
-}
-
-fn row_passes(page: &Page, row: &ApiRow, options: &TextOptions) -> bool {
-    let api = page.profile.apis.get(row.api.index());
-    let symbol = api.map_or("", |api| &api.symbol);
-    let mut components = vec![page.names.api_component(Some(row.api))];
-    components.extend(row.callers.iter().map(|caller| page.names.component(caller.component)));
-    passes(&options.api_filter, &[page.names.api(Some(row.api)), symbol])
-        && passes(&options.component_filter, &components)
 }
 
 fn row(names: Lookup, row: &ApiRow, group: &ThreadGroup) -> Vec<Field> {

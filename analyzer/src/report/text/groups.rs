@@ -2,7 +2,6 @@
 
 use super::Page;
 use crate::model::{GroupId, ThreadGroup, ThreadId};
-use crate::report::options::passes;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, plural, ratio, share, time};
@@ -38,6 +37,10 @@ pub(super) fn draw(page: &mut Page) {
         Column::word("straggler", 1),
     ]);
     let wanted: Vec<(GroupId, &ThreadGroup)> = wanted_groups(page).collect();
+    if wanted.is_empty() {
+        page.paragraph(Tone::Plain, 2, "No thread group passes the filters.");
+        return;
+    }
     let shown = page.options.rows(wanted.len());
     for &(id, group) in wanted.iter().take(shown) {
         table.row(row(page, id, group));
@@ -61,11 +64,10 @@ pub(super) fn draw(page: &mut Page) {
 pub(super) fn wanted_groups<'a>(
     page: &Page<'a>,
 ) -> impl Iterator<Item = (GroupId, &'a ThreadGroup)> {
-    let (names, options) = (page.names, page.options);
+    let filter = page.filter;
     page.profile.groups.iter().enumerate().filter_map(move |(at, group)| {
         let id = GroupId(at as u32);
-        let passed = passes(&options.group_filter, &[&names.group(id), &group.image_name]);
-        passed.then_some((id, group))
+        filter.group(id).then_some((id, group))
     })
 }
 
