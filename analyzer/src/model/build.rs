@@ -36,6 +36,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     for (at, image) in gathered.images.iter().enumerate() {
         cast.add_image(ImageId(at as u32), image, &names[at], &clocks[at], &mut naming);
     }
+    cast.tell_apart(&tables);
     let jobs = jobs(&gathered, &names, &mut cast);
     let mut sums = read_jobs(&gathered, &tables, &clocks, &cast, &jobs);
     sums.losses.folds_in_progress = jobs.iter().filter(|job| job.folding).count() as u64;

@@ -76,6 +76,31 @@ impl Object {
         (inside < size).then_some(symbol)
     }
 
+    /// Places whose word is the address `target` once the object is loaded.
+    pub fn pointers_to(&self, target: u64) -> Vec<u64> {
+        self.words(|_, value| value == target).map(|(place, _)| place).collect()
+    }
+
+    /// The address that stands at `place` once the object is loaded.
+    pub fn pointer_at(&self, place: u64) -> Option<u64> {
+        self.words(|at, _| at == place).next().map(|(_, value)| value)
+    }
+
+    /// (place, value) of relocated words, as the loader would write them at bias 0.
+    fn words(&self, wanted: impl Fn(u64, u64) -> bool) -> impl Iterator<Item = (u64, u64)> {
+        let elf = Elf::parse(&self.map);
+        let words: Vec<(u64, u64)> = elf.map_or_else(
+            |_| Vec::new(),
+            |elf| {
+                let relative = goblin::elf::reloc::R_X86_64_RELATIVE;
+                let rows = elf.dynrelas.iter().filter(|row| row.r_type == relative);
+                let words = rows.filter_map(|row| Some((row.r_offset, row.r_addend? as u64)));
+                words.filter(|&(place, value)| wanted(place, value)).collect()
+            },
+        );
+        words.into_iter()
+    }
+
     /// The bytes of the file that are loaded at `address`, at most `len`.
     pub fn bytes(&self, address: u64, len: u64) -> &[u8] {
         let found = self.pieces.iter().find_map(|&(start, offset, size)| {
