@@ -150,12 +150,17 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
         said.push(format!("Left alone: {}.", words.join(", ")));
     }
     if coverage.calls > 0 {
-        said.push(format!(
-            "Counted: every call. Timed: {} of {} ({}); times of the others are estimated from these.",
-            count(coverage.timed_calls),
-            count(coverage.calls),
-            share(part(coverage.timed_calls, coverage.calls)),
-        ));
+        said.push(match coverage.timed_calls {
+            all if all >= coverage.calls => {
+                format!("Counted and timed: every call ({}).", count(coverage.calls))
+            }
+            some => format!(
+                "Counted: every call. Timed: {} of {} ({}); times of the others are estimated from these.",
+                count(some),
+                count(coverage.calls),
+                share(part(some, coverage.calls)),
+            ),
+        });
     }
     if !coverage.unsymbolised.is_empty() {
         let names = Lookup::new(profile);
