@@ -6,7 +6,8 @@ use crate::analysis::Finding;
 use crate::model::{Image, Profile, ThreadGroup};
 use crate::report::facts;
 use crate::report::lookup::Lookup;
-use crate::report::units::{bytes, count, share, time};
+use crate::report::names::command_line;
+use crate::report::units::{bytes, count, plural, share, time};
 use serde::Serialize;
 
 /// Everything the page's script reads.
@@ -58,7 +59,7 @@ impl<'a> Process<'a> {
         Self {
             pid: image.pid,
             name: &image.name,
-            command: if image.forked { "(forked)".into() } else { image.argv.join(" ") },
+            command: if image.forked { "(forked)".into() } else { command_line(&image.argv) },
             start: image.start_ns,
             lived: image.end_ns.saturating_sub(image.start_ns),
             cpu: image.user_ns + image.system_ns,
@@ -83,7 +84,7 @@ impl<'a> Page<'a> {
         let names = Lookup::new(profile);
         let run = &profile.run;
         let command =
-            if run.command.is_empty() { run.directory.clone() } else { run.command.join(" ") };
+            if run.command.is_empty() { run.directory.clone() } else { command_line(&run.command) };
         let (slow, slow_cut) = Slow::all(profile, names);
         let (objects, objects_cut) = Object::all(profile, names);
         Self {

@@ -3,7 +3,7 @@
 use super::Page;
 use crate::analysis::{Finding, Grade};
 use crate::report::facts::{coverage, empty_because, losses, overhead, summary};
-use crate::report::names::{clean, cut};
+use crate::report::names::{clean, command_line, cut};
 use crate::report::style::Tone;
 use crate::report::units::{plural, time};
 
@@ -13,7 +13,7 @@ const FINDINGS_SHOWN: usize = 8;
 pub(super) fn draw(page: &mut Page, findings: &[Finding]) {
     let run = &page.profile.run;
     let command =
-        if run.command.is_empty() { run.directory.clone() } else { run.command.join(" ") };
+        if run.command.is_empty() { run.directory.clone() } else { command_line(&run.command) };
     // A compiler's or linker's command line can be longer than the rest of the report.
     let title = cut(&clean(&format!("perfvisor: {command}")), 4 * page.options.width);
     page.paragraph(Tone::Strong, 0, &title);

@@ -3,6 +3,7 @@
 use super::Page;
 use crate::model::{Image, ImageId};
 use crate::report::facts::image_end;
+use crate::report::names::command_line;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, time};
