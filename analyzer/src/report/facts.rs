@@ -1,6 +1,7 @@
 //! Sentences on the recording itself, said the same way in the text and on the page.
 
 use super::lookup::Lookup;
+use super::names::quoted;
 use super::units::{bytes, count, plural, share, time};
 use crate::analysis::{Finding, FindingKind};
 use crate::model::{Damage, Image, ImageEnd, Profile, ThreadGroup};
@@ -162,6 +163,7 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
             ),
         });
     }
+    said.extend(events(profile));
     if !coverage.unsymbolised.is_empty() {
         let names = Lookup::new(profile);
         let words: Vec<String> = coverage
@@ -183,7 +185,26 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
     said
 }
 
-/// One sentence on what recording cost; `None` when nothing was measured.
+/// The kept events and the way to them; `None` where none were asked for.
+fn events(profile: &Profile) -> Option<String> {
+    let kept = &profile.events;
+    if kept.events == 0 {
+        let asked = |image: &Image| image.mode.events || image.mode.flight_ns.is_some();
+        let none = "Events: none was kept, though the recording asked for them.";
+        return profile.images.iter().any(asked).then(|| none.into());
+    }
+    Some(format!(
+        "Events: {} kept, from {} to {} after the start, in {}; all of them: perfvisor dump --kind \
+         event {}",
+        plural(kept.events, "call"),
+        time(kept.first_ns as f64),
+        time(kept.last_ns as f64),
+        plural(kept.files, "thread"),
+        quoted(&profile.run.directory)
+    ))
+}
+
+/// What recording cost; `None` when nothing was measured.
 pub fn overhead(profile: &Profile) -> Option<String> {
     let cost = &profile.overhead;
     let probes_ns = cost.timed_ns + cost.counted_ns;
