@@ -24,7 +24,7 @@ pub fn summary(profile: &Profile) -> Vec<String> {
         ));
     }
     facts.push(match (run.exit_code, run.signal) {
-        (_, Some(signal)) => format!("killed by signal {signal}"),
+        (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
         (Some(code), None) => format!("exit status {code}"),
         (None, None) => "end not seen".into(),
     });
@@ -105,15 +105,85 @@ pub fn losses(profile: &Profile) -> Vec<String> {
     if more > 0 {
         said.push(format!("{} more (--json names them).", plural(more as u64, "damaged place")));
     }
-    for image in
-        profile.images.iter().filter(|image| image.end == ImageEnd::KilledOrRunning).take(5)
-    {
-        said.push(format!(
-            "{} (pid {}) did not end by itself: killed, or still running. All it committed is here.",
-            image.name, image.pid
-        ));
+    said.extend(cut_short(profile));
+    said
+}
+
+/// Programs that are told apart, and processes of one that are named.
+const CUT_SHORT_SHOWN: usize = 5;
+
+/// One sentence per program with processes that did not end by themselves.
+fn cut_short(profile: &Profile) -> Vec<String> {
+    // The only signal that is known is that of the command itself.
+    let first = profile.images.first().map(|image| image.pid);
+    let mut rows: Vec<(&str, Option<i32>, Vec<u32>)> = Vec::new();
+    for image in profile.images.iter().filter(|image| image.end == ImageEnd::KilledOrRunning) {
+        let signal = profile.run.signal.filter(|_| Some(image.pid) == first);
+        match rows.iter_mut().find(|(name, known, _)| *name == image.name && *known == signal) {
+            Some((_, _, pids)) => pids.push(image.pid),
+            None => rows.push((&image.name, signal, vec![image.pid])),
+        }
+    }
+    let more: usize = rows.iter().skip(CUT_SHORT_SHOWN).map(|(_, _, pids)| pids.len()).sum();
+    let mut said: Vec<String> = rows
+        .iter()
+        .take(CUT_SHORT_SHOWN)
+        .map(|(name, signal, pids)| {
+            let mut list: Vec<String> =
+                pids.iter().take(CUT_SHORT_SHOWN).map(u32::to_string).collect();
+            if pids.len() > CUT_SHORT_SHOWN {
+                list.push("…".into());
+            }
+            let list = list.join(", ");
+            let (who, were, end) = match pids.len() {
+                1 => (format!("{name} (pid {list})"), "was", "itself"),
+                n => {
+                    let who = format!("{} of {name} (pids {list})", plural(n as u64, "process"));
+                    (who, "were", "themselves")
+                }
+            };
+            match signal {
+                Some(number) => {
+                    let signal = signal_name(*number);
+                    format!("{who} {were} killed by {signal}. All that was committed is here.")
+                }
+                None => format!(
+                    "{who} did not end by {end}: killed by a signal that was not seen (SIGPIPE, \
+                     where a reader was done first), or still running. All that was committed is \
+                     here."
+                ),
+            }
+        })
+        .collect();
+    if more > 0 {
+        let more = plural(more as u64, "process");
+        said.push(format!("Cut short as well: {more} of other programs (--json names them)."));
     }
     said
+}
+
+/// `signal 9 (SIGKILL)`.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return format!("signal {number}"),
+    };
+    format!("signal {number} ({name})")
 }
 
 fn damage_text(damage: &Damage) -> String {
@@ -292,4 +362,83 @@ pub fn empty_because(profile: &Profile, findings: &[Finding]) -> Option<String> 
          its calls stay within one component (--self-calls records those too)."
             .into()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{EventsSummary, SkipRow};
+    use crate::report::sample;
+
+    #[test]
+    fn processes_cut_short_are_one_line_a_program() {
+        let mut profile = sample::profile();
+        profile.run.signal = Some(9);
+        profile.images[0].end = ImageEnd::KilledOrRunning;
+        for pid in 5_001..5_008 {
+            let name = "sort".into();
+            let end = ImageEnd::KilledOrRunning;
+            profile.images.push(Image { pid, name, end, ..Image::default() });
+        }
+        let said = cut_short(&profile);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("was killed by signal 9 (SIGKILL)"), "{said:?}");
+        let sort = "7 processes of sort (pids 5001, 5002, 5003, 5004, 5005, …) did not end by";
+        assert!(said[1].starts_with(sort), "{said:?}");
+    }
+
+    #[test]
+    fn the_cost_is_of_the_cpu_time_and_unknown_where_it_is_more() {
+        let mut profile = sample::profile();
+        let said = overhead(&profile).expect("a cost");
+        assert!(said.contains(": <0.1% of the 3.50 s of CPU time: 1.10 ms to time"), "{said}");
+        assert!(said.contains("Starting up took 4.20 ms besides"), "{said}");
+        profile.overhead.share = None;
+        profile.overhead.timed_ns = 5e9;
+        let said = overhead(&profile).expect("a cost");
+        assert!(said.contains("not known") && said.contains("more than the 3.50 s"), "{said}");
+    }
+
+    #[test]
+    fn estimates_are_announced_only_where_there_are_any() {
+        let mut profile = sample::profile();
+        profile.coverage.timed_calls = profile.coverage.calls;
+        let said = coverage(&profile).join(" ");
+        assert!(said.contains("Counted and timed: every call (956,780)."), "{said}");
+        assert!(!said.contains("estimated"), "{said}");
+    }
+
+    #[test]
+    fn kept_events_are_told_with_the_way_to_them() {
+        let mut profile = sample::profile();
+        profile.run.directory = "a trace".into();
+        profile.events = EventsSummary {
+            files: 2,
+            events: 12_345,
+            first_ns: 1_000_000,
+            last_ns: 2_000_000_000,
+            ..EventsSummary::default()
+        };
+        let said = coverage(&profile).join(" ");
+        let want =
+            "Events: 12,345 calls kept, from 1.00 ms to 2.00 s after the start, in 2 threads; \
+                    all of them: perfvisor dump --kind event 'a trace'";
+        assert!(said.contains(want), "{said}");
+    }
+
+    #[test]
+    fn that_nobody_waited_is_said_only_where_it_is_known() {
+        let mut profile = sample::profile();
+        profile.groups[0].cpu_unknown = 0;
+        assert_eq!(no_lock(&profile), "No thread waited for a lock.");
+        profile.groups[0].off_cpu_ns = 3e9;
+        profile.coverage.skips.push(SkipRow {
+            reason: "address also used as data".into(),
+            waiting: vec!["syscall".into()],
+            ..SkipRow::default()
+        });
+        let said = no_lock(&profile);
+        assert!(said.starts_with("No wait for a lock was seen. But for 3.00 s (48%)"), "{said}");
+        assert!(said.contains("syscall of packer (address also used as data)"), "{said}");
+    }
 }
