@@ -215,5 +215,5 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     } else {
         path.display().to_string()
     };
-    Failure::new(format!("cannot write to {place}: {error}"))
+    Failure::new(format!("cannot write to {place}: {}", read::plain(error)))
 }

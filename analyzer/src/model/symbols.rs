@@ -4,6 +4,7 @@
 //! damaged or not the one that ran is reported once and its addresses stay offsets.
 
 use super::demangle;
+use crate::read::plain;
 use goblin::elf::{sym, Elf};
 use memmap2::Mmap;
 use std::collections::HashMap;
@@ -37,10 +38,10 @@ impl Object {
     /// # Errors
     /// Why none of its names can be used.
     pub fn open(path: &str, build_id: &str) -> Result<Self, String> {
-        let file = File::open(path).map_err(|error| error.to_string())?;
+        let file = File::open(path).map_err(|error| plain(&error))?;
         // SAFETY: the file is an executable or library; a writer that truncates it while it is
         // mapped breaks the programs that run it as well.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?;
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| plain(&error))?;
         let elf = Elf::parse(&map).map_err(|error| format!("not a readable ELF file: {error}"))?;
         if let Some(found) = note_build_id(&elf, &map) {
             if !build_id.is_empty() && found != build_id {
