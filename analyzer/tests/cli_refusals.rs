@@ -198,3 +198,18 @@ fn a_limit_on_file_size_is_told_and_not_died_of() {
         .unwrap();
     refused(&place, &output, 125, "File too large");
 }
+
+#[test]
+fn a_file_in_place_of_a_trace_is_called_so() {
+    let place = Place::new("report-file");
+    fs::write(place.join("trace.tar"), "x").unwrap();
+    for command in ["report", "dump"] {
+        let output = place.perfvisor().args([command, "trace.tar"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(1), "{command}");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(said.contains("a trace is a directory, this is a file"), "{said}");
+    }
+    let output = place.perfvisor().args(["report", "nowhere"]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(said.contains("No such file or directory") && !said.contains("os error"), "{said}");
+}

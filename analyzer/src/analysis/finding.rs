@@ -33,6 +33,8 @@ pub enum FindingKind {
     TailOutlier,
     /// Threads waited for one lock.
     LockContention,
+    /// Threads were neither on a CPU nor in a wait that was seen.
+    OffCpu,
 }
 
 /// One measured number behind a finding.

@@ -6,6 +6,7 @@
 mod finding;
 mod imbalance;
 mod locks;
+mod off_cpu;
 mod recording;
 #[cfg(test)]
 mod samples;
@@ -21,6 +22,7 @@ pub fn findings(profile: &Profile) -> Vec<Finding> {
     let mut findings = recording::find(profile);
     findings.extend(imbalance::find(profile));
     findings.extend(locks::find(profile));
+    findings.extend(off_cpu::find(profile));
     findings.extend(tail::find(profile));
     // Stable: findings of equal weight stay in the order of the analyses.
     findings.sort_by(|a, b| a.grade.cmp(&b.grade).then(b.weight_ns.total_cmp(&a.weight_ns)));

@@ -37,32 +37,35 @@ fn finding(kind: FindingKind, grade: Grade, title: String, text: String) -> Find
 fn lost(profile: &Profile) -> Option<Finding> {
     let losses = &profile.losses;
     let rows = [
-        ("calls", losses.lost_calls, "made while nothing could keep them: counts are too low"),
-        ("threads", losses.lost_threads, "not recorded"),
-        ("records", losses.lost_records, "of components, sites or messages not written"),
-        ("cells", losses.lost_cells, "timed calls without a cell: counted, their times missing"),
-        ("slow calls", losses.lost_slow_calls, "not kept whole: their times are in the sums"),
-        ("waits", losses.lost_waits, "not attributed to their object: their times are in the sums"),
-        ("events", losses.lost_events, "not kept"),
+        ("call", losses.lost_calls, "made while nothing could keep it: counts are too low"),
+        ("thread", losses.lost_threads, "not recorded"),
+        ("record", losses.lost_records, "of components, sites or messages not written"),
+        ("timed call", losses.lost_cells, "without a cell: counted, time missing"),
+        ("slow call", losses.lost_slow_calls, "not kept whole, but in the sums"),
+        ("wait", losses.lost_waits, "not attributed to what was waited for, but in the sums"),
+        ("event", losses.lost_events, "not kept"),
         (
-            "folds",
+            "fold",
             losses.folds_in_progress,
-            "cut short: times of these threads may be half counted",
+            "cut short: times of that many threads may be half counted",
         ),
     ];
     let rows: Vec<_> = rows.into_iter().filter(|(_, n, _)| *n != 0).collect();
     if rows.is_empty() {
         return None;
     }
-    let text: Vec<String> = rows.iter().map(|(name, n, why)| format!("{n} {name} {why}")).collect();
+    let text: Vec<String> =
+        rows.iter().map(|(name, n, why)| format!("{} {why}", words::count(*n, name))).collect();
     // What is missing from the exemplars alone does not touch counts and sums.
-    let harmless = rows.iter().all(|(name, _, _)| ["slow calls", "waits", "events"].contains(name));
+    let harmless = rows.iter().all(|(name, _, _)| ["slow call", "wait", "event"].contains(name));
     let grade = if harmless { Grade::Note } else { Grade::Recording };
-    let names: Vec<&str> = rows.iter().map(|(name, _, _)| *name).collect();
+    let names: Vec<String> = rows.iter().map(|(name, _, _)| format!("{name}s")).collect();
     let title = format!("lost: {}", names.join(", "));
     let mut found = finding(FindingKind::Loss, grade, title, text.join("; ") + ".");
-    found.evidence =
-        rows.iter().map(|(name, n, _)| Evidence::new(*name, *n as f64, "records")).collect();
+    found.evidence = rows
+        .iter()
+        .map(|(name, n, _)| Evidence::new(format!("{name}s"), *n as f64, "records"))
+        .collect();
     Some(found)
 }
 
@@ -214,7 +217,7 @@ mod tests {
         profile.losses.lost_calls = 1;
         let found = find(&profile);
         assert_eq!(found[0].grade, Grade::Recording);
-        assert!(found[0].text.contains("1 calls"), "{}", found[0].text);
+        assert!(found[0].text.contains("1 call made"), "{}", found[0].text);
     }
 
     #[test]
@@ -241,7 +244,7 @@ mod tests {
             component: Default::default(),
             reason: "filtered".into(),
             slots: 9,
-            examples: Vec::new(),
+            ..SkipRow::default()
         });
         assert!(find(&profile)[1].text.contains("9 slots are filtered"));
         profile.coverage.skips.clear();

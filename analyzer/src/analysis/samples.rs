@@ -28,6 +28,7 @@ pub fn four_workers(exec_s: [f64; 4]) -> Profile {
     let longest = exec_s.iter().copied().fold(0.0, f64::max) * 1e9;
     group.straggler = exec_s.iter().position(|&s| s * 1e9 == longest).map(|at| ThreadId(at as u32));
     group.max_over_mean = longest / mean;
+    group.compared_threads = 4;
     profile.groups.push(group);
     profile
 }

@@ -26,10 +26,11 @@ pub fn percent(part: f64, whole: f64) -> String {
     }
 }
 
-/// `1 thread`, `2 threads`.
+/// `1 thread`, `2 threads`, `2 switches`.
 pub fn count(n: u64, noun: &str) -> String {
     match n {
         1 => format!("1 {noun}"),
+        _ if noun.ends_with("ch") => format!("{n} {noun}es"),
         _ => format!("{n} {noun}s"),
     }
 }

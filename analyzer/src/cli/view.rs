@@ -59,6 +59,9 @@ pub fn report(args: &ReportArgs) -> Result<(), Failure> {
     if args.html.is_some() || args.json {
         return Ok(());
     }
+    if let Some((what, names)) = report::unmatched(&found.profile, &options(&args.text)) {
+        return Err(Failure::new(what).advise(names));
+    }
     let options = TextOptions {
         width: args.text.width.unwrap_or_else(|| width(libc::STDOUT_FILENO)),
         color: args.color.wanted(&io::stdout()),
@@ -212,5 +215,5 @@ fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     } else {
         path.display().to_string()
     };
-    Failure::new(format!("cannot write to {place}: {error}"))
+    Failure::new(format!("cannot write to {place}: {}", read::plain(error)))
 }

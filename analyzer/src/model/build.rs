@@ -5,7 +5,9 @@ use super::events::{read_events, EventSource};
 use super::finish;
 use super::gather::{gather, Gathered, ImageData};
 use super::ids::{GroupId, ImageId, ThreadId};
-use super::profile::{Coverage, Image, ImageEnd, Mode, Overhead, Profile, RunInfo, Unsymbolised};
+use super::image_name::image_names;
+use super::overhead;
+use super::profile::{Coverage, Image, ImageEnd, Mode, Profile, RunInfo, Unsymbolised};
 use super::segments::{add_segment, Context, FoldView};
 use super::sums::Sums;
 use super::symbols::Symbols;
@@ -25,15 +27,16 @@ use std::path::Path;
 /// [`Losses::damages`](super::Losses::damages) instead.
 pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     let gathered = gather(directory)?;
-    let tables = Tables::new(&gathered.images);
+    let names = image_names(&gathered.images);
+    let tables = Tables::new(&gathered.images, &names);
     let clocks = clocks(&gathered.images);
     let mut symbols = Symbols::default();
     let mut naming = Naming { tables: &tables, symbols: &mut symbols };
     let mut cast = Cast::default();
-    let names: Vec<String> = gathered.images.iter().map(image_name).collect();
     for (at, image) in gathered.images.iter().enumerate() {
         cast.add_image(ImageId(at as u32), image, &names[at], &clocks[at], &mut naming);
     }
+    cast.tell_apart(&tables);
     let jobs = jobs(&gathered, &names, &mut cast);
     let mut sums = read_jobs(&gathered, &tables, &clocks, &cast, &jobs);
     sums.losses.folds_in_progress = jobs.iter().filter(|job| job.folding).count() as u64;
@@ -47,7 +50,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
         .flat_map(|image| image.threads.iter().map(|thread| thread.record.pthread))
         .collect();
     finish::finish_threads(&mut cast.threads, &sums, &clocks, &ends_ns);
-    finish::finish_groups(&mut cast.groups, &cast.threads, &sums);
+    finish::finish_groups(&mut cast.groups, &cast.threads, &profile.images, &sums);
     for (image, pair) in profile.images.iter_mut().zip(cpu_of_threads(&cast, &gathered)) {
         if image.user_ns == 0 && image.system_ns == 0 {
             (image.user_ns, image.system_ns) = pair;
@@ -70,7 +73,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     add_late(&mut profile, &gathered, &tables, &mut sums);
     describe_run(&mut profile, &gathered);
     describe_coverage(&mut profile, &gathered, &symbols);
-    describe_overhead(&mut profile, &gathered);
+    overhead::describe(&mut profile, &gathered);
     describe_losses(&mut profile, gathered, sums);
     super::order::order_groups(&mut profile);
     Ok(profile)
@@ -106,16 +109,6 @@ fn stamps(image: &ImageData) -> Vec<Stamp> {
         stamps.push(Stamp { tsc: record.end_tsc, monotonic_ns: record.end_monotonic_ns });
     }
     stamps
-}
-
-/// What an image is called: the file name it was started as, else that of its executable.
-fn image_name(image: &ImageData) -> String {
-    // A login shell's name begins with a dash.
-    let started = setting(image, "argv0").unwrap_or_default();
-    let path = setting(image, "exe").unwrap_or_default();
-    let last = |path: &str| path.rsplit('/').next().unwrap_or_default().to_owned();
-    let names = [last(started.trim_start_matches('-')), last(&path), image.folder.name.clone()];
-    names.into_iter().find(|name| !name.is_empty()).unwrap_or_default()
 }
 
 /// A segment to be read.
@@ -473,34 +466,6 @@ fn describe_coverage(profile: &mut Profile, gathered: &Gathered, symbols: &Symbo
             profile.sites.pop();
         }
     }
-}
-
-fn describe_overhead(profile: &mut Profile, gathered: &Gathered) {
-    let mut overhead = Overhead::default();
-    let mut calls_of = vec![(0u64, 0u64); profile.images.len()];
-    for thread in &profile.threads {
-        let sum = &mut calls_of[thread.image.index()];
-        sum.1 = sum.1.saturating_add(thread.timed);
-    }
-    for (at, image) in profile.images.iter().enumerate() {
-        let header = &gathered.images[at].process.header;
-        let ns = |sixteenths: u32| f64::from(sixteenths) / 16.0 / image.tsc_per_ns;
-        let timed = calls_of[at].1.min(image.calls) as f64;
-        let timed_ns = timed * ns(header.timed_cost_16);
-        let counted_ns = (image.calls as f64 - timed) * ns(header.counted_cost_16);
-        overhead.timed_ns += timed_ns;
-        overhead.counted_ns += counted_ns;
-        overhead.load_ns += image.load_ns as f64;
-        overhead.cpu_ns += (image.user_ns.saturating_add(image.system_ns)) as f64;
-        overhead.per_image.push((ImageId(at as u32), timed_ns + counted_ns + image.load_ns as f64));
-    }
-    if let (Some(user), Some(system)) = (profile.run.user_ns, profile.run.system_ns) {
-        overhead.cpu_ns = user.saturating_add(system) as f64;
-    }
-    let own = overhead.timed_ns + overhead.counted_ns + overhead.load_ns;
-    let rest = overhead.cpu_ns - own;
-    overhead.share = (overhead.cpu_ns > 0.0 && rest > 0.0).then(|| own / rest);
-    profile.overhead = overhead;
 }
 
 fn describe_losses(profile: &mut Profile, gathered: Gathered, sums: Sums) {

@@ -41,7 +41,8 @@ pub struct ApiRow {
     pub callers: Vec<CallerShare>,
 }
 
-/// Percentiles of single calls' times (calls not timed are represented by timed ones).
+/// Percentiles of single calls' times (calls not timed are represented by timed ones), corrected
+/// for the probes as their total is: where every call was timed, none is longer than its high end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Distribution {
     /// Shortest timed call.
@@ -81,6 +82,8 @@ pub struct CallerShare {
     pub count: u64,
     /// Estimated time, ns.
     pub total_ns: f64,
+    /// Estimated time without timed calls below, ns.
+    pub self_ns: f64,
 }
 
 /// One call path of one group: a node of its call tree.

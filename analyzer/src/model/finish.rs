@@ -3,7 +3,8 @@
 use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge, TimeBars};
 use super::clock::Clock;
 use super::ids::{ApiId, ComponentId, GroupId, NodeId, SiteId, ThreadId};
-use super::profile::Profile;
+use super::imbalance;
+use super::profile::{Image, Profile};
 use super::program::{Thread, ThreadEnd, ThreadGroup};
 use super::sums::{GroupSums, SiteSums, Sums};
 use std::collections::{BTreeMap, HashMap};
@@ -35,18 +36,25 @@ pub fn finish_threads(threads: &mut [Thread], sums: &Sums, clocks: &[Clock], end
         }
         thread.wait_ns = thread.wait_ns.min(lifetime);
         thread.exec_ns = lifetime - thread.wait_ns;
+        // A wait may use a CPU too (a read that copies), so this is the least it can be.
+        thread.off_cpu_ns = thread.cpu_ns().map(|cpu| (thread.exec_ns - cpu as f64).max(0.0));
     }
 }
 
 /// Completes groups by their members and sums.
-pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums) {
+pub fn finish_groups(
+    groups: &mut [ThreadGroup],
+    threads: &[Thread],
+    images: &[Image],
+    sums: &Sums,
+) {
     for (at, group) in groups.iter_mut().enumerate() {
-        let mut exec = Vec::with_capacity(group.threads.len());
         for &id in &group.threads {
             let thread = &threads[id.index()];
             group.folded_threads += u64::from(thread.folded);
             group.lifetime_ns += thread.lifetime_ns as f64;
             group.exec_ns += thread.exec_ns;
+            group.off_cpu_ns += thread.off_cpu_ns.unwrap_or(0.0);
             group.wait_ns += thread.wait_ns;
             for (kind, wait_ns) in &thread.wait_by_kind_ns {
                 *group.wait_by_kind_ns.entry(kind.clone()).or_default() += wait_ns;
@@ -63,9 +71,8 @@ pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums
             };
             switches(&mut group.voluntary_switches, thread.voluntary_switches);
             switches(&mut group.involuntary_switches, thread.involuntary_switches);
-            exec.push((id, thread.exec_ns));
         }
-        imbalance(group, &exec);
+        imbalance::measure(group, threads, images);
         let Some(sums) = sums.groups.get(&GroupId(at as u32)) else { continue };
         for (&kind, &wait_ns) in &sums.folded_waits {
             *group.wait_by_kind_ns.entry(kind.to_owned()).or_default() += wait_ns;
@@ -79,20 +86,6 @@ pub fn finish_groups(groups: &mut [ThreadGroup], threads: &[Thread], sums: &Sums
         // A timed call below an untimed one is a root, and the untimed one's estimate holds it too.
         group.api_ns = api_ns.min(group.lifetime_ns);
     }
-}
-
-fn imbalance(group: &mut ThreadGroup, exec: &[(ThreadId, f64)]) {
-    let n = exec.len() as f64;
-    let mean = exec.iter().map(|&(_, ns)| ns).sum::<f64>() / n.max(1.0);
-    if mean <= 0.0 {
-        group.max_over_mean = if exec.is_empty() { 0.0 } else { 1.0 };
-        return;
-    }
-    let variance = exec.iter().map(|&(_, ns)| (ns - mean).powi(2)).sum::<f64>() / n;
-    let longest = exec.iter().copied().max_by(|a, b| a.1.total_cmp(&b.1));
-    group.coefficient_of_variation = variance.sqrt() / mean;
-    group.max_over_mean = longest.map_or(0.0, |(_, ns)| ns / mean);
-    group.straggler = longest.filter(|_| exec.len() > 1).map(|(id, _)| id);
 }
 
 /// Rows, call trees, flow and site totals.
@@ -165,6 +158,7 @@ fn row(
             site: id,
             count: site.count,
             total_ns: site.total.estimate().value_ns,
+            self_ns: site.self_ns.max(0.0),
         });
     }
     let mut total = all.total.estimate();
@@ -203,11 +197,25 @@ fn ratio(part: u64, whole: u64) -> f64 {
     }
 }
 
-/// What turns a duration in the histogram of `all` (which has timed calls) into ns.
-fn single_ns<'a>(all: &'a SiteSums, clock: &'a Clock) -> impl Fn(f64) -> f64 + 'a {
+/// The shortest and the longest call of `all`, ns. Where every call was timed, none can have taken longer
+/// than all together.
+fn bounds(all: &SiteSums) -> (f64, f64) {
+    let total = all.total.estimate();
+    let most_ns = if total.exact { total.high_ns } else { f64::INFINITY };
+    let max_ns = all.max_ns.min(most_ns);
+    (all.min_ns.min(max_ns), max_ns)
+}
+
+/// What turns a duration in the histogram of `all` (which has timed calls) into ns. The same part of each
+/// call goes to the probes of timed calls below as of their sum.
+fn single_ns<'a>(all: &SiteSums, clock: &'a Clock) -> impl Fn(f64) -> f64 + use<'a> {
     let bias = all.bias_timed / all.timed as f64;
-    let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
-    move |cycles| clock.span_ns((cycles - bias).max(0.0)).clamp(min_ns, max_ns)
+    let (min_ns, max_ns) = bounds(all);
+    let kept = match all.with_probes_ns > 0.0 {
+        true => (all.total.measured_ns / all.with_probes_ns).min(1.0),
+        false => 1.0,
+    };
+    move |cycles| (kept * clock.span_ns((cycles - bias).max(0.0))).clamp(min_ns, max_ns)
 }
 
 fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
@@ -216,7 +224,7 @@ fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
     }
     let ns = single_ns(all, clock);
     let at = |q: f64| ns(all.histogram.quantile(q).unwrap_or(0.0));
-    let (min_ns, max_ns) = (all.min_ns.min(all.max_ns), all.max_ns);
+    let (min_ns, max_ns) = bounds(all);
     Some(Distribution {
         min_ns,
         p50_ns: at(0.5),

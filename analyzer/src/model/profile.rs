@@ -225,7 +225,7 @@ pub struct Coverage {
 }
 
 /// Slots of one component left alone for one reason.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SkipRow {
     /// Whose slots.
     pub component: ComponentId,
@@ -235,6 +235,8 @@ pub struct SkipRow {
     pub slots: u64,
     /// A few of the names.
     pub examples: Vec<String>,
+    /// Names among them of functions that can wait: their waits are not seen.
+    pub waiting: Vec<String>,
 }
 
 /// A component whose functions have no names.
@@ -253,12 +255,13 @@ pub struct Overhead {
     pub timed_ns: f64,
     /// CPU time of counted calls' stubs, ns.
     pub counted_ns: f64,
-    /// Time the hook's loading took in all images, ns.
+    /// Time the hook's loading took in all images, elapsed and not part of `share`, ns.
     pub load_ns: f64,
     /// CPU time of the run (user + system), ns; 0 = unknown.
     pub cpu_ns: f64,
-    /// (timed + counted + load) ÷ (CPU − these); `None` when the CPU time is unknown.
+    /// (timed + counted) ÷ CPU, 0 … 1; `None` when the CPU time is unknown, or below these costs
+    /// and so one of both wrong.
     pub share: Option<f64>,
-    /// Per image: probe cost in ns.
+    /// Per image: timed + counted + load, ns.
     pub per_image: Vec<(ImageId, f64)>,
 }

@@ -120,6 +120,9 @@ pub struct Thread {
     pub lifetime_ns: u64,
     /// Lifetime without the waits at blocking APIs.
     pub exec_ns: f64,
+    /// At least so much of `exec_ns` was not on a CPU: ready to run, or blocked where nothing is
+    /// seen. `None` when the CPU time is unknown.
+    pub off_cpu_ns: Option<f64>,
     /// Waits at blocking APIs.
     pub wait_ns: f64,
     /// The waits by kind (`mutex`, `sleep`, …); empty for a folded thread.
@@ -142,6 +145,13 @@ pub struct Thread {
     pub top_sites: Vec<(SiteId, u64, f64)>,
 }
 
+impl Thread {
+    /// User and system CPU time; `None` when unknown.
+    pub fn cpu_ns(&self) -> Option<u64> {
+        Some(self.user_ns?.saturating_add(self.system_ns?))
+    }
+}
+
 /// Threads that share one start routine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct ThreadGroup {
@@ -161,6 +171,8 @@ pub struct ThreadGroup {
     pub lifetime_ns: f64,
     /// Σ exec time.
     pub exec_ns: f64,
+    /// Σ known off-CPU time within the exec time.
+    pub off_cpu_ns: f64,
     /// Σ wait time.
     pub wait_ns: f64,
     /// Σ wait time by kind; of folded members too.
@@ -181,10 +193,13 @@ pub struct ThreadGroup {
     pub timed: u64,
     /// Estimated time in APIs, nested calls counted once.
     pub api_ns: f64,
-    /// Longest exec time ÷ mean exec time.
+    /// Members whose exec times are compared: of one process, or the first threads of sibling
+    /// worker processes; those with most time to win by sharing evenly. 0 = none share work.
+    pub compared_threads: u64,
+    /// Longest exec time ÷ mean exec time of the compared.
     pub max_over_mean: f64,
-    /// Standard deviation ÷ mean of exec time.
+    /// Standard deviation ÷ mean of their exec times.
     pub coefficient_of_variation: f64,
-    /// The member with the longest exec time, when there are at least two.
+    /// The one of them with the longest exec time.
     pub straggler: Option<ThreadId>,
 }

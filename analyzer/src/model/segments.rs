@@ -53,6 +53,8 @@ struct CellView {
     own: f64,
     measured: f64,
     systematic: f64,
+    /// What is left of its time without the probes of timed calls below, 0 … 1.
+    kept: f64,
     /// The cell's numbers make sense and it was timed at least once.
     usable: bool,
 }
@@ -179,7 +181,9 @@ impl<'a> View<'a> {
             let weight = represented / timed;
             let below = view.below_cost;
             let (bias, error) = self.bias.of(cell);
-            view.measured = (cell.sum as f64 - bias * timed - below).max(0.0);
+            let own_and_below = (cell.sum as f64 - bias * timed).max(0.0);
+            view.measured = (own_and_below - below).max(0.0);
+            view.kept = if own_and_below > 0.0 { view.measured / own_and_below } else { 1.0 };
             view.weighted =
                 (cell.weighted_sum as f64 - bias * represented - below * weight).max(0.0);
             // `below` of the parent held the children's bias once per represented call, but the
@@ -255,6 +259,13 @@ impl<'a> View<'a> {
         self.estimates = self.sites.iter().map(|(&site, s)| (site, estimate(s))).collect();
     }
 
+    /// A single raw duration of the cell at `at`, ns. What the probes below took of the cell is
+    /// spread over its calls by their length, so that they sum up to the cell's corrected time.
+    fn single_ns(&self, at: usize, cycles: u64) -> f64 {
+        let cell = &self.segment.cells[at].cell;
+        self.ns(self.bias.single(cell, cycles) * self.cells[at].kept)
+    }
+
     fn ns(&self, cycles: f64) -> f64 {
         self.context.clock.span_ns(cycles)
     }
@@ -295,16 +306,17 @@ impl<'a> View<'a> {
             calls = calls.saturating_add(site.count);
             timed = timed.saturating_add(site.timed);
         }
-        for (view, entry) in self.cells.iter().zip(&self.segment.cells) {
+        for (at, (view, entry)) in self.cells.iter().zip(&self.segment.cells).enumerate() {
             let cell = &entry.cell;
             let row = group.sites.entry(self.context.map.site(cell.site).site).or_default();
             row.abandoned = row.abandoned.saturating_add(cell.abandoned);
             if !view.usable {
                 continue;
             }
-            let single = |cycles: u64| self.ns(self.bias.single(cell, cycles));
-            row.min_ns = row.min_ns.min(single(cell.min));
-            row.max_ns = row.max_ns.max(single(cell.max));
+            row.min_ns = row.min_ns.min(self.single_ns(at, cell.min));
+            row.max_ns = row.max_ns.max(self.single_ns(at, cell.max));
+            let (bias, _) = self.bias.of(cell);
+            row.with_probes_ns += self.ns((cell.sum as f64 - bias * cell.timed as f64).max(0.0));
             let histogram = &mut row.histogram;
             self.segment.histogram(cell, |octave, sub, n| histogram.add(octave, sub, n));
         }
@@ -336,8 +348,8 @@ impl<'a> View<'a> {
             node.total.add(&self.sum_of(&path, view.measured));
             node.self_ns += self.ns(path.own);
             node.wait_ns += self.ns(path.wait);
-            node.min_ns = node.min_ns.min(self.ns(self.bias.single(cell, cell.min)));
-            node.max_ns = node.max_ns.max(self.ns(self.bias.single(cell, cell.max)));
+            node.min_ns = node.min_ns.min(self.single_ns(at as usize, cell.min));
+            node.max_ns = node.max_ns.max(self.single_ns(at as usize, cell.max));
             node.slow_seen = node.slow_seen.saturating_add(cell.slow_seen);
             node.slow_ns += self.ns(cell.slow_sum as f64);
         }
@@ -416,7 +428,11 @@ impl<'a> View<'a> {
             let wait_site =
                 (raw.wait_site != u32::MAX).then(|| self.context.map.site(raw.wait_site).site);
             let mut raw = *raw;
-            raw.duration = raw.duration.saturating_sub(self.bias.always as u64);
+            let kept = self.segment.cell_at(raw.cell).map(|at| self.cells[at as usize].kept);
+            let kept = kept.filter(|kept| *kept > 0.0).unwrap_or(1.0);
+            let duration = raw.duration.saturating_sub(self.bias.always as u64) as f64;
+            raw.duration = (duration * kept).round() as u64;
+            raw.below = raw.below.min(raw.duration);
             let image = self.context.image;
             let thread = self.context.thread.or_else(|| {
                 let record = raw.reserved_small.checked_sub(1)?;

@@ -35,34 +35,61 @@ pub fn resolve(object: &Object, address: u64) -> StartRoutine {
         if let Some(found) = follow(object, symbol.address, &mut seen) {
             return found;
         }
+        if let Some(name) = closure_of(object, symbol.address) {
+            return StartRoutine { address: symbol.address, name };
+        }
     }
     StartRoutine { address: symbol.address, name }
+}
+
+/// Whether a routine's name tells only that it is a closure: every closure's shim is called so.
+pub fn is_bare_shim(name: &str) -> bool {
+    is_rust_library(name) && name.contains("vtable")
+}
+
+/// Position of the drop function in a vtable before the closure's shim: drop, size, align, shim.
+const DROP_BEFORE_SHIM_BYTES: u64 = 24;
+
+/// The closure behind a vtable's shim into which all of it was inlined, told by the vtable's drop
+/// function, whose name holds its type. Linkers merge drop functions of equal code: one that stands
+/// in several vtables tells nothing.
+fn closure_of(object: &Object, shim: u64) -> Option<String> {
+    let [place] = object.pointers_to(shim)[..] else { return None };
+    let drop = object.pointer_at(place.checked_sub(DROP_BEFORE_SHIM_BYTES)?)?;
+    if object.pointers_to(drop).len() != 1 {
+        return None;
+    }
+    spawned(&demangle::short_name(&object.find(drop)?.name))
+}
+
+/// `app::main::{{closure}}` in
+/// `core::ptr::drop_in_place<std::thread::…spawn_unchecked…<app::main::{{closure}},()>::{{closure}}>`.
+fn spawned(drop: &str) -> Option<String> {
+    let rest = drop.strip_prefix("core::ptr::drop_in_place<")?;
+    let from = rest.find("spawn_unchecked")?;
+    let rest = &rest[from + rest[from..].find('<')? + 1..];
+    first_argument(rest).map(str::to_owned)
+}
+
+/// What stands before the first comma or closing bracket of the outermost level.
+fn first_argument(text: &str) -> Option<&str> {
+    let mut depth = 0usize;
+    for (at, c) in text.char_indices() {
+        match c {
+            '<' | '(' | '{' | '[' => depth += 1,
+            ',' | '>' if depth == 0 => return Some(text[..at].trim()).filter(|t| !t.is_empty()),
+            '>' | ')' | '}' | ']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// The callable's name in `std::thread::_State_impl<_Invoker<tuple<CALLABLE, …>>>::_M_run`.
 fn cpp_callable(name: &str) -> Option<String> {
     let rest = name.strip_prefix("std::thread::_State_impl<")?;
     let from = rest.find("tuple<")? + "tuple<".len();
-    let rest = &rest[from..];
-    let mut depth = 0usize;
-    let mut end = rest.len();
-    for (at, c) in rest.char_indices() {
-        match c {
-            '<' | '(' | '{' | '[' => depth += 1,
-            ')' | '}' | ']' => depth = depth.saturating_sub(1),
-            '>' if depth == 0 => {
-                end = at;
-                break;
-            }
-            '>' => depth -= 1,
-            ',' if depth == 0 => {
-                end = at;
-                break;
-            }
-            _ => {}
-        }
-    }
-    let callable = rest[..end].trim();
+    let callable = first_argument(&rest[from..]).unwrap_or(&rest[from..]).trim();
     // A bare pointer type names no function.
     let pointer = callable.contains("(*)") || callable.contains("::*)");
     (!callable.is_empty() && !pointer).then(|| callable.to_owned())
@@ -149,6 +176,20 @@ mod tests {
         let pointer = "std::thread::_State_impl<std::thread::_Invoker<std::tuple<void (*)(int), int> > >::_M_run";
         assert_eq!(cpp_callable(pointer), None);
         assert_eq!(cpp_callable("worker"), None);
+    }
+
+    #[test]
+    fn the_closure_in_the_name_of_its_drop_function() {
+        let name = "core::ptr::drop_in_place<std::thread::lifecycle::spawn_unchecked\
+                    <two::main::{{closure}},()>::{{closure}}>";
+        assert_eq!(spawned(name).as_deref(), Some("two::main::{{closure}}"));
+        let name = "core::ptr::drop_in_place<std::thread::Builder::spawn_unchecked_\
+                    <pool::run<alloc::vec::Vec<u8>, u8>::{{closure}}, ()>::{{closure}}>";
+        let found = spawned(name);
+        assert_eq!(found.as_deref(), Some("pool::run<alloc::vec::Vec<u8>, u8>::{{closure}}"));
+        assert_eq!(spawned("core::ptr::drop_in_place<std::thread::Thread>"), None);
+        assert!(is_bare_shim("core::ops::function::FnOnce::call_once{{vtable.shim}}"));
+        assert!(!is_bare_shim("two::main::{{closure}}"));
     }
 
     #[test]

@@ -38,6 +38,8 @@ pub struct SiteSums {
     pub histogram: Histogram,
     /// Σ timed · bias cycles, for the histogram's percentiles.
     pub bias_timed: f64,
+    /// Σ of the timed calls without their own bias, but with the probes of timed calls below, ns.
+    pub with_probes_ns: f64,
 }
 
 impl Default for SiteSums {
@@ -54,6 +56,7 @@ impl Default for SiteSums {
             abandoned: 0,
             histogram: Histogram::default(),
             bias_timed: 0.0,
+            with_probes_ns: 0.0,
         }
     }
 }
@@ -72,6 +75,7 @@ impl SiteSums {
         self.abandoned = self.abandoned.saturating_add(other.abandoned);
         self.histogram.merge(&other.histogram);
         self.bias_timed += other.bias_timed;
+        self.with_probes_ns += other.with_probes_ns;
     }
 }
 

@@ -4,6 +4,7 @@
 //! damaged or not the one that ran is reported once and its addresses stay offsets.
 
 use super::demangle;
+use crate::read::plain;
 use goblin::elf::{sym, Elf};
 use memmap2::Mmap;
 use std::collections::HashMap;
@@ -38,13 +39,13 @@ impl Object {
     /// Why none of its names can be used.
     pub fn open(path: &str, build_id: &str) -> Result<Self, String> {
         // Asked before it is opened: a trace may name a pipe, which opens when someone writes to it.
-        if !std::fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+        if !std::fs::metadata(path).map_err(|error| plain(&error))?.is_file() {
             return Err("not a regular file".to_owned());
         }
-        let file = File::open(path).map_err(|error| error.to_string())?;
+        let file = File::open(path).map_err(|error| plain(&error))?;
         // SAFETY: the file is an executable or library; a writer that truncates it while it is
         // mapped breaks the programs that run it as well.
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| error.to_string())?;
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| plain(&error))?;
         let elf = Elf::parse(&map).map_err(|error| format!("not a readable ELF file: {error}"))?;
         if let Some(found) = note_build_id(&elf, &map) {
             if !build_id.is_empty() && found != build_id {
@@ -78,6 +79,31 @@ impl Object {
         // A symbol without size (assembly) reaches to the next one, but not arbitrarily far.
         let size = if symbol.size == 0 { 4096 } else { symbol.size };
         (inside < size).then_some(symbol)
+    }
+
+    /// Places whose word is the address `target` once the object is loaded.
+    pub fn pointers_to(&self, target: u64) -> Vec<u64> {
+        self.words(|_, value| value == target).map(|(place, _)| place).collect()
+    }
+
+    /// The address that stands at `place` once the object is loaded.
+    pub fn pointer_at(&self, place: u64) -> Option<u64> {
+        self.words(|at, _| at == place).next().map(|(_, value)| value)
+    }
+
+    /// (place, value) of relocated words, as the loader would write them at bias 0.
+    fn words(&self, wanted: impl Fn(u64, u64) -> bool) -> impl Iterator<Item = (u64, u64)> {
+        let elf = Elf::parse(&self.map);
+        let words: Vec<(u64, u64)> = elf.map_or_else(
+            |_| Vec::new(),
+            |elf| {
+                let relative = goblin::elf::reloc::R_X86_64_RELATIVE;
+                let rows = elf.dynrelas.iter().filter(|row| row.r_type == relative);
+                let words = rows.filter_map(|row| Some((row.r_offset, row.r_addend? as u64)));
+                words.filter(|&(place, value)| wanted(place, value)).collect()
+            },
+        );
+        words.into_iter()
     }
 
     /// The bytes of the file that are loaded at `address`, at most `len`.

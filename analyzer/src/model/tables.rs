@@ -8,10 +8,50 @@ use super::program::{Api, Component, Site};
 use super::symbols::{hex, ObjectFile};
 use crate::read::{ComponentRecord, Record, SiteRecord};
 use perfvisor_format::WaitKind;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// Names of skipped slots that are shown.
 const SKIP_EXAMPLES: usize = 5;
+
+/// Functions that can put a thread to sleep. Where a slot of one is skipped, time goes by unseen.
+const WAITING: [&str; 36] = [
+    "accept",
+    "accept4",
+    "clock_nanosleep",
+    "connect",
+    "epoll_pwait",
+    "epoll_wait",
+    "fdatasync",
+    "flock",
+    "fsync",
+    "nanosleep",
+    "pause",
+    "poll",
+    "ppoll",
+    "pselect",
+    "pthread_barrier_wait",
+    "pthread_cond_timedwait",
+    "pthread_cond_wait",
+    "pthread_join",
+    "pthread_mutex_lock",
+    "pthread_rwlock_rdlock",
+    "pthread_rwlock_wrlock",
+    "read",
+    "readv",
+    "recv",
+    "recvfrom",
+    "recvmsg",
+    "select",
+    "sem_timedwait",
+    "sem_wait",
+    "sigwaitinfo",
+    "sleep",
+    "syscall",
+    "usleep",
+    "wait",
+    "wait4",
+    "waitpid",
+];
 
 /// A component where an image loaded it.
 #[derive(Clone, Copy, Debug)]
@@ -79,12 +119,26 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// The tables of `images`.
-    pub fn new(images: &[ImageData]) -> Self {
+    /// The tables of `images`, which are called `names`.
+    pub fn new(images: &[ImageData], names: &[String]) -> Self {
         let mut tables = Self::default();
-        for image in images {
+        let mut started: BTreeMap<ComponentId, BTreeSet<&str>> = BTreeMap::new();
+        for (image, name) in images.iter().zip(names) {
             let map = tables.add_image(image);
+            let executable = map.loaded.iter().map(|loaded| loaded.component);
+            for id in executable.filter(|id| tables.components[id.index()].executable) {
+                // Without a better name an image is called by its folder.
+                if *name != image.folder.name {
+                    started.entry(id).or_default().insert(name);
+                }
+            }
             tables.maps.push(map);
+        }
+        // A file with several names is called by the one it was started as, if that is one.
+        for (id, names) in started {
+            if let (1, Some(name)) = (names.len(), names.first()) {
+                tables.components[id.index()].name = (*name).to_owned();
+            }
         }
         let unknown = SiteId(tables.sites.len() as u32);
         tables.sites.push(Site::default());
@@ -141,13 +195,15 @@ impl Tables {
                     let skips_len = self.skips.len();
                     let at = *skips.entry((component, reason.clone())).or_insert(skips_len);
                     if at == skips_len {
-                        let examples = Vec::new();
-                        self.skips.push(SkipRow { component, reason, slots: 0, examples });
+                        self.skips.push(SkipRow { component, reason, ..SkipRow::default() });
                     }
                     let row = &mut self.skips[at];
                     row.slots += 1;
                     if row.examples.len() < SKIP_EXAMPLES && !row.examples.contains(name) {
                         row.examples.push(name.clone());
+                    }
+                    if WAITING.contains(&name.as_str()) && !row.waiting.contains(name) {
+                        row.waiting.push(name.clone());
                     }
                 }
                 _ => {}

@@ -104,6 +104,22 @@ impl Cast {
         group
     }
 
+    /// Gives groups of one program whose functions have the same name (static functions of two
+    /// files, closures of one function) the place of the function as well.
+    pub fn tell_apart(&mut self, tables: &Tables) {
+        let mut seen: HashMap<(String, String), usize> = HashMap::new();
+        for group in &self.groups {
+            *seen.entry((group.image_name.clone(), group.name.clone())).or_default() += 1;
+        }
+        for group in &mut self.groups {
+            let key = (group.image_name.clone(), group.name.clone());
+            let component = group.component.and_then(|id| tables.components.get(id.index()));
+            if let (Some(2..), Some(component)) = (seen.get(&key), component) {
+                group.name += &format!(" ({}+{:#x})", component.name, group.start_offset);
+            }
+        }
+    }
+
     fn thread(
         &mut self,
         image: ImageId,
@@ -200,7 +216,9 @@ impl Cast {
                 if let Some(object) = naming.symbols.object(file) {
                     let routine = start_routine::resolve(&object, offset);
                     key.address = routine.address;
-                    if !routine.name.is_empty() {
+                    if start_routine::is_bare_shim(&routine.name) {
+                        name = format!("Rust closure at {}+{:#x}", file.name, routine.address);
+                    } else if !routine.name.is_empty() {
                         name = routine.name;
                     }
                 }
@@ -225,7 +243,8 @@ impl Cast {
     }
 }
 
-fn thread_name(raw: &[u8; 16]) -> String {
+/// A name as the kernel and the trace keep it: up to the first zero byte.
+pub fn thread_name(raw: &[u8; 16]) -> String {
     let end = raw.iter().position(|&b| b == 0).unwrap_or(raw.len());
     String::from_utf8_lossy(&raw[..end]).into_owned()
 }

@@ -29,12 +29,18 @@ impl fmt::Display for Damage {
 #[derive(Debug, Error)]
 pub enum ReadError {
     /// The operating system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {}", path.display(), plain(source))]
     Io {
         /// The file or directory.
         path: PathBuf,
         /// The system's answer.
         source: std::io::Error,
+    },
+    /// A file stands where the trace should.
+    #[error("{}: a trace is a directory, this is a file", path.display())]
+    NotADirectory {
+        /// The file.
+        path: PathBuf,
     },
     /// The directory holds no trace.
     #[error("{}: not a perfvisor trace: expected a directory p<PID>.<GEN> with a process.pv, found {found}", path.display())]
@@ -70,6 +76,15 @@ pub enum ReadError {
     },
 }
 
+/// The system's answer in words alone: its number helps nobody who reads the words.
+pub fn plain(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.rfind(" (os error ") {
+        Some(at) => text[..at].to_owned(),
+        None => text,
+    }
+}
+
 impl ReadError {
     /// The same fact as one of many in a list, its file named relative to `root`.
     pub fn into_damage(self, root: &Path) -> Damage {
@@ -79,7 +94,13 @@ impl ReadError {
                 file: relative(&path),
                 offset_bytes: 0,
                 expected: "a readable file".into(),
-                found: source.to_string(),
+                found: plain(&source),
+            },
+            Self::NotADirectory { path } => Damage {
+                file: relative(&path),
+                offset_bytes: 0,
+                expected: "a directory".into(),
+                found: "a file".into(),
             },
             Self::NoTrace { path, found } => Damage {
                 file: relative(&path),

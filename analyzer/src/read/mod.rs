@@ -16,7 +16,7 @@ mod tables;
 mod tree;
 
 pub use dump::{dump, DumpFilter};
-pub use error::{Damage, ReadError};
+pub use error::{plain, Damage, ReadError};
 pub use events::{open_events, Chunk, ChunkResult, EventFile, EventRecord};
 pub use header::{read_header, read_member_header, ImageIdentity};
 pub use mapped::Mapped;

@@ -128,7 +128,13 @@ fn line_offset(text: &[u8], line: usize, column: usize) -> u64 {
 }
 
 fn names(directory: &Path) -> Result<Vec<String>, ReadError> {
-    let io = |source| ReadError::Io { path: directory.to_path_buf(), source };
+    let io = |source: std::io::Error| {
+        let path = directory.to_path_buf();
+        match source.kind() {
+            std::io::ErrorKind::NotADirectory => ReadError::NotADirectory { path },
+            _ => ReadError::Io { path, source },
+        }
+    };
     let mut names = Vec::new();
     for entry in fs::read_dir(directory).map_err(io)? {
         // A name that is no UTF-8 is none of ours.

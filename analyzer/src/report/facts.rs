@@ -1,10 +1,14 @@
 //! Sentences on the recording itself, said the same way in the text and on the page.
 
 use super::lookup::Lookup;
+use super::names::quoted;
 use super::units::{bytes, count, plural, share, time};
 use crate::analysis::{Finding, FindingKind};
-use crate::model::{Damage, Image, ImageEnd, Profile};
+use crate::model::{Damage, Image, ImageEnd, Profile, ThreadGroup};
 use std::collections::HashSet;
+
+/// Part of the thread time off-CPU from which on lock waits may hide in it.
+const MUCH_OFF_CPU: f64 = 0.05;
 
 /// The run in a few words each.
 pub fn summary(profile: &Profile) -> Vec<String> {
@@ -21,7 +25,7 @@ pub fn summary(profile: &Profile) -> Vec<String> {
         ));
     }
     facts.push(match (run.exit_code, run.signal) {
-        (_, Some(signal)) => format!("killed by signal {signal}"),
+        (_, Some(signal)) => format!("killed by {}", signal_name(signal)),
         (Some(code), None) => format!("exit status {code}"),
         (None, None) => "end not seen".into(),
     });
@@ -101,15 +105,85 @@ pub fn losses(profile: &Profile) -> Vec<String> {
     if more > 0 {
         said.push(format!("{} more (--json names them).", plural(more as u64, "damaged place")));
     }
-    for image in
-        profile.images.iter().filter(|image| image.end == ImageEnd::KilledOrRunning).take(5)
-    {
-        said.push(format!(
-            "{} (pid {}) did not end by itself: killed, or still running. All it committed is here.",
-            image.name, image.pid
-        ));
+    said.extend(cut_short(profile));
+    said
+}
+
+/// Programs that are told apart, and processes of one that are named.
+const CUT_SHORT_SHOWN: usize = 5;
+
+/// One sentence per program with processes that did not end by themselves.
+fn cut_short(profile: &Profile) -> Vec<String> {
+    // The only signal that is known is that of the command itself.
+    let first = profile.images.first().map(|image| image.pid);
+    let mut rows: Vec<(&str, Option<i32>, Vec<u32>)> = Vec::new();
+    for image in profile.images.iter().filter(|image| image.end == ImageEnd::KilledOrRunning) {
+        let signal = profile.run.signal.filter(|_| Some(image.pid) == first);
+        match rows.iter_mut().find(|(name, known, _)| *name == image.name && *known == signal) {
+            Some((_, _, pids)) => pids.push(image.pid),
+            None => rows.push((&image.name, signal, vec![image.pid])),
+        }
+    }
+    let more: usize = rows.iter().skip(CUT_SHORT_SHOWN).map(|(_, _, pids)| pids.len()).sum();
+    let mut said: Vec<String> = rows
+        .iter()
+        .take(CUT_SHORT_SHOWN)
+        .map(|(name, signal, pids)| {
+            let mut list: Vec<String> =
+                pids.iter().take(CUT_SHORT_SHOWN).map(u32::to_string).collect();
+            if pids.len() > CUT_SHORT_SHOWN {
+                list.push("…".into());
+            }
+            let list = list.join(", ");
+            let (who, were, end) = match pids.len() {
+                1 => (format!("{name} (pid {list})"), "was", "itself"),
+                n => {
+                    let who = format!("{} of {name} (pids {list})", plural(n as u64, "process"));
+                    (who, "were", "themselves")
+                }
+            };
+            match signal {
+                Some(number) => {
+                    let signal = signal_name(*number);
+                    format!("{who} {were} killed by {signal}. All that was committed is here.")
+                }
+                None => format!(
+                    "{who} did not end by {end}: killed by a signal that was not seen (SIGPIPE, \
+                     where a reader was done first), or still running. All that was committed is \
+                     here."
+                ),
+            }
+        })
+        .collect();
+    if more > 0 {
+        let more = plural(more as u64, "process");
+        said.push(format!("Cut short as well: {more} of other programs (--json names them)."));
     }
     said
+}
+
+/// `signal 9 (SIGKILL)`.
+fn signal_name(number: i32) -> String {
+    let name = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        5 => "SIGTRAP",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        24 => "SIGXCPU",
+        25 => "SIGXFSZ",
+        31 => "SIGSYS",
+        _ => return format!("signal {number}"),
+    };
+    format!("signal {number} ({name})")
 }
 
 fn damage_text(damage: &Damage) -> String {
@@ -147,13 +221,19 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
         said.push(format!("Left alone: {}.", words.join(", ")));
     }
     if coverage.calls > 0 {
-        said.push(format!(
-            "Counted: every call. Timed: {} of {} ({}); times of the others are estimated from these.",
-            count(coverage.timed_calls),
-            count(coverage.calls),
-            share(part(coverage.timed_calls, coverage.calls)),
-        ));
+        said.push(match coverage.timed_calls {
+            all if all >= coverage.calls => {
+                format!("Counted and timed: every call ({}).", count(coverage.calls))
+            }
+            some => format!(
+                "Counted: every call. Timed: {} of {} ({}); times of the others are estimated from these.",
+                count(some),
+                count(coverage.calls),
+                share(part(some, coverage.calls)),
+            ),
+        });
     }
+    said.extend(events(profile));
     if !coverage.unsymbolised.is_empty() {
         let names = Lookup::new(profile);
         let words: Vec<String> = coverage
@@ -175,23 +255,86 @@ pub fn coverage(profile: &Profile) -> Vec<String> {
     said
 }
 
-/// One sentence on what recording cost; `None` when nothing was measured.
+/// The kept events and the way to them; `None` where none were asked for.
+fn events(profile: &Profile) -> Option<String> {
+    let kept = &profile.events;
+    if kept.events == 0 {
+        let asked = |image: &Image| image.mode.events || image.mode.flight_ns.is_some();
+        let none = "Events: none was kept, though the recording asked for them.";
+        return profile.images.iter().any(asked).then(|| none.into());
+    }
+    Some(format!(
+        "Events: {} kept, from {} to {} after the start, in {}; all of them: perfvisor dump --kind \
+         event {}",
+        plural(kept.events, "call"),
+        time(kept.first_ns as f64),
+        time(kept.last_ns as f64),
+        plural(kept.files, "thread"),
+        quoted(&profile.run.directory)
+    ))
+}
+
+/// What recording cost; `None` when nothing was measured.
 pub fn overhead(profile: &Profile) -> Option<String> {
     let cost = &profile.overhead;
-    let sum = cost.timed_ns + cost.counted_ns + cost.load_ns;
-    if sum <= 0.0 {
+    let probes_ns = cost.timed_ns + cost.counted_ns;
+    if probes_ns + cost.load_ns <= 0.0 {
         return None;
     }
-    let part = match cost.share {
-        Some(part) => format!("about {} of the program's CPU time", share(part)),
-        None => "an unknown part of the CPU time".into(),
+    let cpu = time(cost.cpu_ns);
+    let parts =
+        format!("{} to time calls, {} to count them", time(cost.timed_ns), time(cost.counted_ns));
+    let probes = match cost.share {
+        Some(part) => {
+            let part = share(part);
+            let about = if part.starts_with('<') { "" } else { "about " };
+            format!("{about}{part} of the {cpu} of CPU time: {parts}")
+        }
+        None if cost.cpu_ns > 0.0 => format!(
+            "not known: what the hook measured of itself at load would make {}, more than the \
+             {cpu} of CPU time that were measured",
+            time(probes_ns)
+        ),
+        None => format!("{parts}, of an unknown CPU time"),
     };
     Some(format!(
-        "Cost (estimated): {part}: {} to time calls, {} to count them, {} to start up.",
-        time(cost.timed_ns),
-        time(cost.counted_ns),
+        "Cost (estimated): {probes}. Starting up took {} besides (elapsed, in all processes).",
         time(cost.load_ns)
     ))
+}
+
+/// What to say where no wait for a lock is listed: with much time off-CPU, or none known, that no
+/// wait was *seen* is all there is to say.
+pub fn no_lock(profile: &Profile) -> String {
+    let sum = |of: fn(&ThreadGroup) -> f64| profile.groups.iter().map(of).sum::<f64>();
+    let (off_ns, lived_ns) = (sum(|group| group.off_cpu_ns), sum(|group| group.lifetime_ns));
+    let unknown: u64 = profile.groups.iter().map(|group| group.cpu_unknown).sum();
+    if off_ns < MUCH_OFF_CPU * lived_ns {
+        return match unknown {
+            0 => "No thread waited for a lock.".into(),
+            _ => "No wait for a lock was seen.".into(),
+        };
+    }
+    let names = Lookup::new(profile);
+    let skips = profile.coverage.skips.iter().filter(|skip| !skip.waiting.is_empty());
+    let skips: Vec<String> = skips
+        .map(|skip| {
+            let of = names.component(Some(skip.component));
+            format!("{} of {of} ({})", skip.waiting.join(", "), skip.reason)
+        })
+        .take(4)
+        .collect();
+    let skips = match skips.is_empty() {
+        true => String::new(),
+        false => format!(" Not hooked here and able to wait: {}.", skips.join("; ")),
+    };
+    format!(
+        "No wait for a lock was seen. But for {} ({}) of their time threads were neither on a CPU \
+         nor in a wait that was seen: a lock that sleeps in a system call of its own (Rust's \
+         std::sync::Mutex) does not show here.{skips}",
+        time(off_ns),
+        share(off_ns / lived_ns.max(1.0))
+    )
 }
 
 /// Why a recording has no call at all, unless a finding says it already.
@@ -224,6 +367,7 @@ pub fn empty_because(profile: &Profile, findings: &[Finding]) -> Option<String> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{EventsSummary, SkipRow};
     use crate::report::sample;
 
     #[test]
@@ -233,5 +377,77 @@ mod tests {
         profile.run.max_rss_kib = Some(u64::MAX);
         let said = summary(&profile).join("; ");
         assert!(said.contains("CPU") && said.contains("resident"), "{said}");
+    }
+
+    #[test]
+    fn processes_cut_short_are_one_line_a_program() {
+        let mut profile = sample::profile();
+        profile.run.signal = Some(9);
+        profile.images[0].end = ImageEnd::KilledOrRunning;
+        for pid in 5_001..5_008 {
+            let name = "sort".into();
+            let end = ImageEnd::KilledOrRunning;
+            profile.images.push(Image { pid, name, end, ..Image::default() });
+        }
+        let said = cut_short(&profile);
+        assert_eq!(said.len(), 2, "{said:?}");
+        assert!(said[0].contains("was killed by signal 9 (SIGKILL)"), "{said:?}");
+        let sort = "7 processes of sort (pids 5001, 5002, 5003, 5004, 5005, …) did not end by";
+        assert!(said[1].starts_with(sort), "{said:?}");
+    }
+
+    #[test]
+    fn the_cost_is_of_the_cpu_time_and_unknown_where_it_is_more() {
+        let mut profile = sample::profile();
+        let said = overhead(&profile).expect("a cost");
+        assert!(said.contains(": <0.1% of the 3.50 s of CPU time: 1.10 ms to time"), "{said}");
+        assert!(said.contains("Starting up took 4.20 ms besides"), "{said}");
+        profile.overhead.share = None;
+        profile.overhead.timed_ns = 5e9;
+        let said = overhead(&profile).expect("a cost");
+        assert!(said.contains("not known") && said.contains("more than the 3.50 s"), "{said}");
+    }
+
+    #[test]
+    fn estimates_are_announced_only_where_there_are_any() {
+        let mut profile = sample::profile();
+        profile.coverage.timed_calls = profile.coverage.calls;
+        let said = coverage(&profile).join(" ");
+        assert!(said.contains("Counted and timed: every call (956,780)."), "{said}");
+        assert!(!said.contains("estimated"), "{said}");
+    }
+
+    #[test]
+    fn kept_events_are_told_with_the_way_to_them() {
+        let mut profile = sample::profile();
+        profile.run.directory = "a trace".into();
+        profile.events = EventsSummary {
+            files: 2,
+            events: 12_345,
+            first_ns: 1_000_000,
+            last_ns: 2_000_000_000,
+            ..EventsSummary::default()
+        };
+        let said = coverage(&profile).join(" ");
+        let want =
+            "Events: 12,345 calls kept, from 1.00 ms to 2.00 s after the start, in 2 threads; \
+                    all of them: perfvisor dump --kind event 'a trace'";
+        assert!(said.contains(want), "{said}");
+    }
+
+    #[test]
+    fn that_nobody_waited_is_said_only_where_it_is_known() {
+        let mut profile = sample::profile();
+        profile.groups[0].cpu_unknown = 0;
+        assert_eq!(no_lock(&profile), "No thread waited for a lock.");
+        profile.groups[0].off_cpu_ns = 3e9;
+        profile.coverage.skips.push(SkipRow {
+            reason: "address also used as data".into(),
+            waiting: vec!["syscall".into()],
+            ..SkipRow::default()
+        });
+        let said = no_lock(&profile);
+        assert!(said.starts_with("No wait for a lock was seen. But for 3.00 s (48%)"), "{said}");
+        assert!(said.contains("syscall of packer (address also used as data)"), "{said}");
     }
 }

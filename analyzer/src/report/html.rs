@@ -178,6 +178,6 @@ mod tests {
         let mut profile = sample::profile();
         profile.run.command = vec!["{{script}}".into()];
         let page = html(&profile, &[]);
-        assert!(page.contains("<title>perfvisor: {{script}}</title>"));
+        assert!(page.contains("<title>perfvisor: &#39;{{script}}&#39;</title>"));
     }
 }

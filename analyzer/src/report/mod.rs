@@ -7,6 +7,7 @@
 
 mod arity;
 mod facts;
+mod filter;
 mod html;
 mod json;
 mod lookup;
@@ -19,6 +20,7 @@ mod table;
 mod text;
 mod units;
 
+pub use filter::unmatched;
 pub use html::html;
 pub use json::{json, SCHEMA as JSON_SCHEMA};
 pub use options::{SortBy, TextOptions};

@@ -20,6 +20,20 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// One word of a command line as a shell reads it back.
+pub fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+=:,./@%^".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
+/// A command line as a shell reads it back.
+pub fn command_line(words: &[String]) -> String {
+    words.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" ")
+}
+
 /// `text` in at most `width` columns. A function's name first loses its parameters, then what
 /// stands in its angle brackets; what is still too long loses its middle.
 pub fn fit(text: &str, width: usize) -> String {
@@ -147,6 +161,12 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn command_lines_are_quoted_as_a_shell_needs_it() {
+        let words = ["sh", "-c", "echo 'a b' | wc", "", "$HOME", "a=b"].map(str::to_owned);
+        assert_eq!(command_line(&words), r"sh -c 'echo '\''a b'\'' | wc' '' '$HOME' a=b");
+    }
 
     #[test]
     fn control_characters_never_reach_the_terminal() {

@@ -1,7 +1,7 @@
 //! Which slow calls to show: calls alike are told once, by the longest of them.
 
-use super::lookup::Lookup;
-use super::options::{passes, TextOptions};
+use super::filter::Filter;
+use super::options::TextOptions;
 use crate::model::{GroupId, Profile, SiteId, SlowCall, WaitObject};
 use std::collections::HashMap;
 
@@ -59,10 +59,10 @@ pub fn is_idle(call: &SlowCall) -> bool {
 
 /// The profile's slow calls, alike ones together, most time beyond the usual first.
 pub fn outliers<'a>(profile: &'a Profile, options: &TextOptions) -> Vec<Outlier<'a>> {
-    let names = Lookup::new(profile);
+    let filter = Filter::new(profile, options);
     let mut found: HashMap<(GroupId, &[SiteId], bool), Outlier<'a>> = HashMap::new();
     for (index, call) in profile.slow_calls.iter().enumerate() {
-        if !wanted(call, names, options) {
+        if !(filter.group(call.group) && filter.site(call.site)) {
             continue;
         }
         let idle = is_idle(call);
@@ -86,16 +86,6 @@ pub fn outliers<'a>(profile: &'a Profile, options: &TextOptions) -> Vec<Outlier<
     // The index makes the order total, so that the same profile is always drawn the same.
     found.sort_by(|a, b| b.excess_ns.total_cmp(&a.excess_ns).then(a.index.cmp(&b.index)));
     found
-}
-
-fn wanted(call: &SlowCall, names: Lookup, options: &TextOptions) -> bool {
-    let api = names.site_api(call.site);
-    passes(&options.group_filter, &[&names.group(call.group)])
-        && passes(&options.api_filter, &[names.api(api)])
-        && passes(
-            &options.component_filter,
-            &[names.site_caller(call.site), names.api_component(api)],
-        )
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod slow;
 mod tree;
 mod waits;
 
+use super::filter::Filter;
 use super::lookup::Lookup;
 use super::names::wrap;
 use super::options::TextOptions;
@@ -24,6 +25,7 @@ pub fn text(profile: &Profile, findings: &[Finding], options: &TextOptions) -> S
         out: String::new(),
         profile,
         names: Lookup::new(profile),
+        filter: Filter::new(profile, options),
         options,
         style: options.style(),
     };
@@ -45,6 +47,7 @@ struct Page<'a> {
     out: String,
     profile: &'a Profile,
     names: Lookup<'a>,
+    filter: Filter<'a>,
     options: &'a TextOptions,
     style: Style,
 }

@@ -123,6 +123,31 @@ fn events_are_summed_in_sequence_with_their_losses() {
 }
 
 #[test]
+fn a_call_alone_took_as_long_as_its_row_says() {
+    let profile = profile(&sample::one_call());
+    let compute = row(&profile, "main", "work::compute");
+    // 1000 probes of 40 cycles, 20 ns each.
+    assert!(near(compute.total.value_ns, 380_000.0, 1e-6), "{compute:?}");
+    let times = compute.distribution.expect("a timed call");
+    for ns in [times.min_ns, times.p50_ns, times.p99_ns, times.max_ns, compute.mean_ns] {
+        assert!(near(ns, compute.total.value_ns, 1e-6), "{compute:?}");
+    }
+    assert!(times.max_ns <= compute.total.high_ns);
+    assert!(near(profile.slow_calls[0].duration_ns, 380_000.0, 1e-5));
+}
+
+#[test]
+fn programs_are_called_as_they_were_started_and_forks_as_their_parents() {
+    let profile = profile(&sample::renamed());
+    let names: Vec<&str> = profile.images.iter().map(|image| image.name.as_str()).collect();
+    assert_eq!(names, ["link", "link"]);
+    assert_eq!(profile.components[0].name, "link");
+    assert_eq!(profile.groups.len(), 1);
+    // Parent and child worked as long as each other, but not for each other.
+    assert_eq!(profile.groups[0].compared_threads, 0);
+}
+
+#[test]
 fn dump_tells_every_kind_of_record_as_text_and_as_json() {
     let folder = Folder::new(&sample::workers());
     let mut text = Vec::new();

@@ -126,6 +126,42 @@ pub fn folding() -> Files {
     image.files()
 }
 
+/// One call that encloses 1000 timed ones: their probes are part of what it seems to have taken.
+pub fn one_call() -> Files {
+    let mut image = image();
+    image.thread(ThreadState::Live, 0, 0, |_| {});
+    let mut main = SegmentWriter::default();
+    main.count(COMPUTE, 1, 0, 0);
+    main.count(MALLOC, 1_000, 0, 0);
+    let compute = main.cell(None, COMPUTE);
+    let malloc = main.cell(Some(compute), MALLOC);
+    main.timed(compute, 1, &[400_000], 50_000, 0);
+    main.timed(malloc, 1, &[50; 1_000], 0, 0);
+    main.slow(compute, 1_000, 400_000, |_| {});
+    image.thread_segment(0, &main);
+    image.files()
+}
+
+/// A program started by the name of a link, and a fork of it that wrote over its arguments.
+pub fn renamed() -> Files {
+    let describe = |image: &mut ImageWriter, argv0: &str| {
+        image.component(0, 1, 0x10_0000, "/gone/app");
+        image.setting("argv0", argv0);
+        image.thread(ThreadState::Live, 0, 0, |r| r.name = named("link"));
+        image.thread_segment(0, &SegmentWriter::default());
+    };
+    let mut parent = ImageWriter::new(100);
+    describe(&mut parent, "/gone/link");
+    let mut child = ImageWriter::new(200);
+    child.header.forked = 1;
+    child.header.parent_pid = 100;
+    child.header.start_realtime_ns += 1;
+    describe(&mut child, " -c n.conf");
+    let mut files = parent.files();
+    files.extend(child.files());
+    files
+}
+
 /// Events of two chunks, written in reused order, one event longer than 2³² cycles.
 pub fn events() -> Files {
     let mut image = image();

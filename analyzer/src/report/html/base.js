@@ -65,7 +65,7 @@ function plural(number, word) {
 }
 
 const KIND_COLORS = [
-  ["exec", "--exec", "working"],
+  ["exec", "--exec", "executing"],
   ["lock", "--lock", "waiting for a lock"],
   ["cond", "--cond", "condition"],
   ["join", "--join", "join, process"],

@@ -3,10 +3,11 @@
 use super::rows::{CallRow, FlowData, Group, TreeRow};
 use super::waited::{Object, Slow};
 use crate::analysis::Finding;
-use crate::model::{Image, Profile};
+use crate::model::{Image, Profile, ThreadGroup};
 use crate::report::facts;
 use crate::report::lookup::Lookup;
-use crate::report::units::{bytes, count, share, time};
+use crate::report::names::command_line;
+use crate::report::units::{bytes, count, plural, share, time};
 use serde::Serialize;
 
 /// Everything the page's script reads.
@@ -31,6 +32,7 @@ pub struct Page<'a> {
     slow: Vec<Slow<'a>>,
     slow_cut: usize,
     objects: Vec<Object<'a>>,
+    no_lock: String,
     objects_cut: usize,
     footer: String,
 }
@@ -57,7 +59,7 @@ impl<'a> Process<'a> {
         Self {
             pid: image.pid,
             name: &image.name,
-            command: if image.forked { "(forked)".into() } else { image.argv.join(" ") },
+            command: if image.forked { "(forked)".into() } else { command_line(&image.argv) },
             start: image.start_ns,
             lived: image.end_ns.saturating_sub(image.start_ns),
             cpu: image.user_ns.saturating_add(image.system_ns),
@@ -82,7 +84,7 @@ impl<'a> Page<'a> {
         let names = Lookup::new(profile);
         let run = &profile.run;
         let command =
-            if run.command.is_empty() { run.directory.clone() } else { run.command.join(" ") };
+            if run.command.is_empty() { run.directory.clone() } else { command_line(&run.command) };
         let (slow, slow_cut) = Slow::all(profile, names);
         let (objects, objects_cut) = Object::all(profile, names);
         Self {
@@ -110,6 +112,7 @@ impl<'a> Page<'a> {
             slow,
             slow_cut,
             objects,
+            no_lock: facts::no_lock(profile),
             objects_cut,
             footer: format!(
                 "Drawn by perfvisor {} from {}.",
@@ -123,26 +126,15 @@ impl<'a> Page<'a> {
 fn cards(profile: &Profile) -> Vec<Card> {
     let coverage = &profile.coverage;
     let part = |of: u64, all: u64| if all == 0 { 0.0 } else { of as f64 / all as f64 };
-    let exec: f64 = profile.groups.iter().map(|group| group.exec_ns).sum();
-    let wait: f64 = profile.groups.iter().map(|group| group.wait_ns).sum();
-    let mut cards = vec![
-        Card {
-            label: "Wall time",
-            value: time(profile.run.wall_ns as f64),
-            note: profile.run.max_rss_kib.map_or_else(String::new, |kib| {
-                format!("{} resident at most", bytes(kib.saturating_mul(1024)))
-            }),
-        },
-        Card {
-            label: "Threads working",
-            value: time(exec),
-            note: format!("summed over {} threads", count(profile.threads.len() as u64)),
-        },
-        Card {
-            label: "Threads waiting",
-            value: time(wait),
-            note: format!("{} of all thread time", share(wait / (exec + wait).max(1.0))),
-        },
+    let mut cards = vec![Card {
+        label: "Wall time",
+        value: time(profile.run.wall_ns as f64),
+        note: profile.run.max_rss_kib.map_or_else(String::new, |kib| {
+            format!("{} resident at most", bytes(kib.saturating_mul(1024)))
+        }),
+    }];
+    cards.extend(thread_cards(profile));
+    cards.extend([
         Card {
             label: "Calls between components",
             value: crate::report::units::compact_count(coverage.calls),
@@ -153,13 +145,45 @@ fn cards(profile: &Profile) -> Vec<Card> {
             value: share(part(coverage.slots_patched, coverage.slots_found)),
             note: format!("of {} slots to other components", count(coverage.slots_found)),
         },
-    ];
+    ]);
     if let Some(cost) = profile.overhead.share {
         cards.push(Card {
             label: "Cost of recording",
             value: share(cost),
-            note: "of the program's CPU time, estimated".into(),
+            note: "of the CPU time, estimated, start-up not counted".into(),
         });
     }
     cards
+}
+
+/// Where the threads' time went. A wait may use a CPU too, so the three may sum to more than it.
+fn thread_cards(profile: &Profile) -> [Card; 3] {
+    let sum = |of: fn(&ThreadGroup) -> f64| profile.groups.iter().map(of).sum::<f64>();
+    let lived = sum(|group| group.lifetime_ns).max(1.0);
+    let (wait, off) = (sum(|group| group.wait_ns), sum(|group| group.off_cpu_ns));
+    let cpu = sum(|group| group.user_ns.saturating_add(group.system_ns) as f64);
+    let threads = profile.threads.len() as u64;
+    let unknown: u64 = profile.groups.iter().map(|group| group.cpu_unknown).sum();
+    let known = |ns: f64| match unknown {
+        0 => time(ns),
+        n if n >= threads => "unknown".into(),
+        _ => format!("≥{}", time(ns)),
+    };
+    [
+        Card {
+            label: "Threads on a CPU",
+            value: known(cpu),
+            note: format!("summed over {}", plural(threads, "thread")),
+        },
+        Card {
+            label: "Threads waiting",
+            value: time(wait),
+            note: format!("in calls that were seen, {} of all thread time", share(wait / lived)),
+        },
+        Card {
+            label: "Threads off-CPU otherwise",
+            value: known(off),
+            note: "ready to run, or blocked where nothing is seen".into(),
+        },
+    ]
 }

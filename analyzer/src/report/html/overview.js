@@ -38,5 +38,6 @@ function measured(fact) {
   if (fact.unit === "share") return share(fact.value);
   if (fact.unit === "ratio") return digits(fact.value) + "×";
   const number = Number.isInteger(fact.value) ? count(fact.value) : digits(fact.value);
-  return fact.unit ? number + " " + fact.unit : number;
+  const unit = fact.value === 1 ? fact.unit.replace(/(ch)es$|s$/, "$1") : fact.unit;
+  return unit ? number + " " + unit : number;
 }

@@ -5,9 +5,9 @@ parts.push(function waits() {
     "What threads waited for, longest total wait first. Held by: who had the lock when waits began. A lock nobody waited for is not listed.");
   const locks = data.objects.filter((object) => object.lock), others = data.objects.filter((object) => !object.lock);
   box.append(element("h3", {}, "Locks"));
-  box.append(locks.length ? waitTable(locks, true) : element("p", { class: "faint" }, "No thread waited for a lock."));
+  box.append(locks.length ? waitTable(locks, true) : element("p", { class: "faint" }, data.no_lock));
   box.append(element("h3", { style: { marginTop: "1rem" } }, "Other waits"));
-  box.append(others.length ? waitTable(others, false) : element("p", { class: "faint" }, "No thread waited for anything else."));
+  box.append(others.length ? waitTable(others, false) : element("p", { class: "faint" }, "No other wait was seen."));
   if (data.objects_cut) box.append(element("p", { class: "caption" }, "Left out of this page: " + plural(data.objects_cut, "object") + " waited for less than these."));
 });
 

@@ -4,7 +4,7 @@ use super::groups::wanted_groups;
 use super::Page;
 use crate::model::{ApiRow, Estimate, GroupId, ThreadGroup};
 use crate::report::lookup::Lookup;
-use crate::report::options::{passes, SortBy, TextOptions};
+use crate::report::options::SortBy;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, interval, share, time, time_within};
@@ -18,7 +18,8 @@ pub(super) fn draw(page: &mut Page) {
         &title,
         "What each group called in other components. self: time in the function without timed calls \
          it makes; self%: of the group's thread time; total: with them; ±: the 95% interval of total, \
-         or from–to; timed: share of calls measured, the others are only counted.",
+         or from–to; timed: share of calls measured, the others are only counted; ~: estimated from \
+         the timed calls; ≥: the longest of these.",
     );
     let mut table = Table::new(columns());
     let groups: Vec<(GroupId, &ThreadGroup)> = wanted_groups(page).collect();
@@ -87,7 +88,7 @@ fn wanted_rows<'a>(page: &Page<'a>, id: GroupId, group: &ThreadGroup) -> Vec<&'a
         .iter()
         .filter(|row| row.group == id && row.count > 0)
         .filter(|row| row.self_ns >= options.min_share * group.lifetime_ns)
-        .filter(|row| row_passes(page, row, options))
+        .filter(|row| page.filter.row(row))
         .collect();
     let key = |row: &ApiRow| match options.sort {
         SortBy::SelfTime | SortBy::Name => row.self_ns,
@@ -107,38 +108,36 @@ fn wanted_rows<'a>(page: &Page<'a>, id: GroupId, group: &ThreadGroup) -> Vec<&'a
     rows
 }
 
-fn row_passes(page: &Page, row: &ApiRow, options: &TextOptions) -> bool {
-    let api = page.profile.apis.get(row.api.index());
-    let symbol = api.map_or("", |api| &api.symbol);
-    let mut components = vec![page.names.api_component(Some(row.api))];
-    components.extend(row.callers.iter().map(|caller| page.names.component(caller.component)));
-    passes(&options.api_filter, &[page.names.api(Some(row.api)), symbol])
-        && passes(&options.component_filter, &components)
-}
-
 fn row(names: Lookup, row: &ApiRow, group: &ThreadGroup) -> Vec<Field> {
     let untimed = row.counted_only || row.timed == 0;
     let known = |text: String| if untimed { String::new() } else { text };
+    // A mark at every width: the columns that tell how well a time is known may find no room.
+    let (about, least) = if row.total.exact { ("", "") } else { ("~", "≥") };
+    let marked = |text: String| known(format!("{about}{text}"));
     let part = row.self_ns / group.lifetime_ns.max(1.0);
     let tone = if untimed { Tone::Plain } else { Tone::of_share(part) };
     let spread = |pick: fn(&crate::model::Distribution) -> f64| {
         row.distribution.as_ref().map_or_else(String::new, |d| known(time(pick(d))))
+    };
+    let longest = match row.distribution {
+        Some(distribution) => known(format!("{least}{}", time(distribution.max_ns))),
+        None => String::new(),
     };
     let half = half_width(&row.total);
     vec![
         names.api(Some(row.api)).into(),
         names.api_component(Some(row.api)).into(),
         count(row.count).into(),
-        Field::toned(known(time_within(row.self_ns, half * relative(row))), tone),
+        Field::toned(marked(time_within(row.self_ns, half * relative(row))), tone),
         Field::toned(known(share(part)), tone),
         known(if row.wait_ns > 0.0 { time(row.wait_ns) } else { String::new() }).into(),
-        known(time_within(row.total.value_ns, half)).into(),
+        marked(time_within(row.total.value_ns, half)).into(),
         known(range(&row.total)).into(),
-        known(time_within(row.mean_ns, half / row.count.max(1) as f64)).into(),
+        marked(time_within(row.mean_ns, half / row.count.max(1) as f64)).into(),
         spread(|d| d.p50_ns).into(),
         spread(|d| d.p99_ns).into(),
         spread(|d| d.p999_ns).into(),
-        spread(|d| d.max_ns).into(),
+        longest.into(),
         if untimed { "none".into() } else { share(row.timed_share) }.into(),
         callers(names, row).into(),
     ]

@@ -2,7 +2,6 @@
 
 use super::Page;
 use crate::model::{ComponentId, FlowEdge};
-use crate::report::options::passes;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{compact_count, time};
@@ -26,8 +25,11 @@ pub(super) fn draw(page: &mut Page) {
         "From row to column: time spent in the called component itself, and below it the number of \
          calls.",
     );
-    let edges: Vec<&FlowEdge> =
-        page.profile.flow.iter().filter(|edge| wanted(page, edge)).collect();
+    let edges = page.filter.flow();
+    if edges.is_empty() {
+        page.paragraph(Tone::Plain, 2, "No call passes the filters.");
+        return;
+    }
     let weight = |edge: &FlowEdge| edge.self_ns + edge.count as f64 * 1e-3;
     let callers = ranked(edges.iter().map(|edge| (edge.caller, weight(edge))));
     let callees = ranked(edges.iter().map(|edge| (edge.callee, weight(edge))));
@@ -35,7 +37,7 @@ pub(super) fn draw(page: &mut Page) {
     let shown = callees.len().min((room / COLUMN_WIDTH.0).clamp(1, COLUMNS_SHOWN));
     let column = (room / shown.max(1)).clamp(COLUMN_WIDTH.0, COLUMN_WIDTH.1);
     let cells: HashMap<(Key, Key), &FlowEdge> =
-        edges.iter().map(|edge| ((edge.caller, edge.callee), *edge)).collect();
+        edges.iter().map(|edge| ((edge.caller, edge.callee), edge)).collect();
     let rows = page.options.rows(callers.len());
     let text = matrix(page, &callers[..rows], &callees[..shown], &cells, column);
     page.out.push_str(&text);
@@ -46,11 +48,6 @@ pub(super) fn draw(page: &mut Page) {
         let text = format!("Called components not at this width: {}.", names.join(", "));
         page.paragraph(Tone::Faint, 2, &text);
     }
-}
-
-fn wanted(page: &Page, edge: &FlowEdge) -> bool {
-    let ends = [page.names.component(edge.caller), page.names.component(edge.callee)];
-    edge.count > 0 && passes(&page.options.component_filter, &ends)
 }
 
 /// Keys by their summed weight, largest first.

@@ -2,7 +2,6 @@
 
 use super::Page;
 use crate::model::{GroupId, ThreadGroup, ThreadId};
-use crate::report::options::passes;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, plural, ratio, share, time};
@@ -17,13 +16,16 @@ pub(super) fn draw(page: &mut Page) {
     }
     page.section(
         "THREAD GROUPS",
-        "Threads that began in the same function. exec: not blocked in a library call; wait: blocked \
-         in one; max/mean and CV: how unequal the members' exec times are (1.00× and 0% = equal).",
+        "Threads that began in the same function. wait: blocked in a library call \
+         that was seen; exec: not so; off-CPU: the part of exec (at least) without a CPU, ready to \
+         run or blocked where nothing is seen; max/mean and CV: how unequal the exec times of members are that share work, those \
+         of one process or workers forked by one (1.00× and 0% = equal).",
     );
     let mut table = Table::new(vec![
         Column::name("group", 0, 24),
         Column::number("threads", 0),
         Column::number("exec", 0),
+        Column::number("off-CPU", 1),
         Column::number("wait", 0),
         Column::number("wait%", 3),
         Column::word("waits for", 4),
@@ -35,6 +37,10 @@ pub(super) fn draw(page: &mut Page) {
         Column::word("straggler", 1),
     ]);
     let wanted: Vec<(GroupId, &ThreadGroup)> = wanted_groups(page).collect();
+    if wanted.is_empty() {
+        page.paragraph(Tone::Plain, 2, "No thread group passes the filters.");
+        return;
+    }
     let shown = page.options.rows(wanted.len());
     for &(id, group) in wanted.iter().take(shown) {
         table.row(row(page, id, group));
@@ -58,16 +64,15 @@ pub(super) fn draw(page: &mut Page) {
 pub(super) fn wanted_groups<'a>(
     page: &Page<'a>,
 ) -> impl Iterator<Item = (GroupId, &'a ThreadGroup)> {
-    let (names, options) = (page.names, page.options);
+    let filter = page.filter;
     page.profile.groups.iter().enumerate().filter_map(move |(at, group)| {
         let id = GroupId(at as u32);
-        let passed = passes(&options.group_filter, &[&names.group(id), &group.image_name]);
-        passed.then_some((id, group))
+        filter.group(id).then_some((id, group))
     })
 }
 
 fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
-    let several = group.threads.len() > 1;
+    let several = group.compared_threads > 1;
     let unequal = several && group.max_over_mean >= UNEQUAL;
     let tone = if unequal { Tone::Notice } else { Tone::Plain };
     let lifetime = group.lifetime_ns.max(1.0);
@@ -80,6 +85,7 @@ fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
         Field::toned(page.names.group(id), Tone::Strong),
         count(group.threads.len() as u64).into(),
         time(group.exec_ns).into(),
+        off_cpu(group),
         time(group.wait_ns).into(),
         share(group.wait_ns / lifetime).into(),
         main_wait(group).into(),
@@ -93,6 +99,16 @@ fn row(page: &Page, id: GroupId, group: &ThreadGroup) -> Vec<Field> {
         count(group.calls).into(),
         Field::toned(straggler(page, group), tone),
     ]
+}
+
+/// Off-CPU time within exec time, marked where it is not known of all members.
+fn off_cpu(group: &ThreadGroup) -> Field {
+    let tone = Tone::of_share(group.off_cpu_ns / group.lifetime_ns.max(1.0));
+    match group.cpu_unknown {
+        0 => Field::toned(time(group.off_cpu_ns), tone),
+        unknown if unknown as usize >= group.threads.len() => Field::default(),
+        _ => Field::toned(format!("≥{}", time(group.off_cpu_ns)), tone),
+    }
 }
 
 /// The kind of wait with most time, and its share when it is not all.
@@ -125,6 +141,7 @@ fn draw_threads(page: &mut Page, groups: &[(GroupId, &ThreadGroup)]) {
         Column::number("began", 3),
         Column::number("lived", 2),
         Column::number("exec", 0),
+        Column::number("off-CPU", 1),
         Column::number("wait", 0),
         Column::number("user", 1),
         Column::number("system", 1),
@@ -152,7 +169,7 @@ fn draw_threads(page: &mut Page, groups: &[(GroupId, &ThreadGroup)]) {
 
 fn thread_row(page: &Page, id: ThreadId) -> Vec<Field> {
     let Some(thread) = page.profile.threads.get(id.index()) else {
-        return vec![Field::default(); 13];
+        return vec![Field::default(); 14];
     };
     let known = |ns: Option<u64>| ns.map_or_else(String::new, |ns| time(ns as f64));
     let switches = match (thread.voluntary_switches, thread.involuntary_switches) {
@@ -167,6 +184,7 @@ fn thread_row(page: &Page, id: ThreadId) -> Vec<Field> {
         time(thread.start_ns as f64).into(),
         time(thread.lifetime_ns as f64).into(),
         time(thread.exec_ns).into(),
+        thread.off_cpu_ns.map_or_else(String::new, time).into(),
         time(thread.wait_ns).into(),
         known(thread.user_ns).into(),
         known(thread.system_ns).into(),

@@ -3,9 +3,9 @@
 use super::Page;
 use crate::analysis::{Finding, Grade};
 use crate::report::facts::{coverage, empty_because, losses, overhead, summary};
-use crate::report::names::{clean, cut};
+use crate::report::names::{clean, command_line, cut};
 use crate::report::style::Tone;
-use crate::report::units::time;
+use crate::report::units::{plural, time};
 
 /// Findings shown when there is a limit at all.
 const FINDINGS_SHOWN: usize = 8;
@@ -13,12 +13,19 @@ const FINDINGS_SHOWN: usize = 8;
 pub(super) fn draw(page: &mut Page, findings: &[Finding]) {
     let run = &page.profile.run;
     let command =
-        if run.command.is_empty() { run.directory.clone() } else { run.command.join(" ") };
+        if run.command.is_empty() { run.directory.clone() } else { command_line(&run.command) };
     // A compiler's or linker's command line can be longer than the rest of the report.
     let title = cut(&clean(&format!("perfvisor: {command}")), 4 * page.options.width);
     page.paragraph(Tone::Strong, 0, &title);
     let summary = summary(page.profile).join(" · ");
     page.paragraph(Tone::Plain, 2, &summary);
+    if page.options.filtered() {
+        let text = format!(
+            "Only: {}. What stands here and under INCOMPLETE and RECORDING is of the whole run.",
+            page.filter.written()
+        );
+        page.paragraph(Tone::Notice, 2, &text);
+    }
     let losses = losses(page.profile);
     if !losses.is_empty() {
         page.section(
@@ -64,6 +71,9 @@ fn draw_findings(page: &mut Page, findings: &[Finding]) {
         return;
     }
     page.section("FINDINGS", "What stands out, most important first, with what to look at next.");
+    let all = findings.len();
+    let filter = page.filter;
+    let findings: Vec<&Finding> = findings.iter().filter(|found| filter.finding(found)).collect();
     let shown =
         if page.options.top == 0 { findings.len() } else { FINDINGS_SHOWN.min(findings.len()) };
     for (at, finding) in findings.iter().take(shown).enumerate() {
@@ -73,6 +83,11 @@ fn draw_findings(page: &mut Page, findings: &[Finding]) {
         page.paragraph(Tone::Plain, 5, &finding.text);
     }
     page.rest(findings.len() - shown, "finding");
+    let others = all - findings.len();
+    if others > 0 {
+        let text = format!("Left out: {} on other places.", plural(others as u64, "finding"));
+        page.paragraph(Tone::Faint, 2, &text);
+    }
 }
 
 /// The word and the tone of a grade.

@@ -1,7 +1,9 @@
 //! The processes of a run that has several.
 
 use super::Page;
+use crate::model::{Image, ImageId};
 use crate::report::facts::image_end;
+use crate::report::names::command_line;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{count, time};
@@ -29,9 +31,15 @@ pub(super) fn draw(page: &mut Page) {
         Column::word("end", 2),
         Column::name("command", 4, 16),
     ]);
-    let shown = page.options.rows(images.len());
-    for image in images.iter().take(shown) {
-        let command = if image.forked { String::new() } else { image.argv.join(" ") };
+    let wanted: Vec<&Image> = images
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| page.filter.image(ImageId(*at as u32)))
+        .map(|(_, image)| image)
+        .collect();
+    let shown = page.options.rows(wanted.len());
+    for image in wanted.iter().take(shown) {
+        let command = if image.forked { String::new() } else { command_line(&image.argv) };
         table.row(vec![
             image.pid.to_string().into(),
             Field::toned(image.name.as_str(), Tone::Strong),
@@ -47,5 +55,5 @@ pub(super) fn draw(page: &mut Page) {
         ]);
     }
     page.table(&table);
-    page.rest(images.len() - shown, "program");
+    page.rest(wanted.len() - shown, "program");
 }

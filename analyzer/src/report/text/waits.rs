@@ -2,7 +2,7 @@
 
 use super::Page;
 use crate::model::WaitObject;
-use crate::report::options::passes;
+use crate::report::facts::no_lock;
 use crate::report::outliers::is_lock;
 use crate::report::style::Tone;
 use crate::report::table::{Column, Field, Table};
@@ -18,28 +18,29 @@ pub(super) fn draw(page: &mut Page) {
         "Locks that threads waited for, longest total wait first. held by: who had it when waits \
          began, with the share of the wait time. A lock nobody waited for is not listed.",
     );
-    table(page, &locks, "lock", "No thread waited for a lock.");
+    let none = if filtered_out(page, true) { FILTERED.to_owned() } else { no_lock(page.profile) };
+    table(page, &locks, "lock", &none);
     page.section(
         "OTHER WAITS",
         "Time blocked in calls that wait for something else: input, a thread's end, a condition, time.",
     );
-    table(page, &others, "object", "No thread waited for anything else.");
+    let none = if filtered_out(page, false) { FILTERED } else { "No other wait was seen." };
+    table(page, &others, "object", none);
+}
+
+/// What stands in place of a table that the filters emptied.
+const FILTERED: &str = "None passes the filters.";
+
+/// Whether there are objects of that kind, wanted or not.
+fn filtered_out(page: &Page, lock: bool) -> bool {
+    page.profile.wait_objects.iter().any(|object| is_lock(object) == lock)
 }
 
 fn wanted(page: &Page, object: &WaitObject) -> bool {
-    let options = page.options;
-    let group = |id| page.names.group(id);
-    (options.group_filter.is_empty()
-        || object.waiters.iter().any(|w| passes(&options.group_filter, &[&group(w.group)])))
-        && object.sites.iter().any(|part| {
-            let api = page.names.site_api(part.site);
-            passes(&options.api_filter, &[page.names.api(api)])
-                && passes(
-                    &options.component_filter,
-                    &[page.names.site_caller(part.site), page.names.api_component(api)],
-                )
-        })
-        || (object.sites.is_empty() && !options.filtered())
+    let (filter, options) = (page.filter, page.options);
+    (options.group_filter.is_empty() || object.waiters.iter().any(|w| filter.group(w.group)))
+        && (object.sites.iter().any(|part| filter.site(part.site))
+            || (object.sites.is_empty() && !options.filtered()))
 }
 
 fn table(page: &mut Page, objects: &[&WaitObject], what: &str, none: &str) {
