@@ -1,0 +1,58 @@
+//! `perfvisor run` around the program: signals during the report, usage errors, places of reports
+//! that cannot be written, quiet, and what is left in the directory.
+
+use e2e::{perfvisor_path, program, run, Outcome, Scratch};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+fn perfvisor(arguments: &[&str]) -> Outcome {
+    run(Command::new(perfvisor_path()).args(arguments))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("path in UTF-8")
+}
+
+#[test]
+fn a_signal_to_the_whole_group_does_not_cost_the_report() {
+    let scratch = Scratch::new("timeout");
+    let timeout = program("timeout", "coreutils");
+    for (number, signal) in ["TERM", "INT", "TERM", "INT", "TERM", "HUP"].iter().enumerate() {
+        let trace = scratch.join(&format!("trace{number}"));
+        let outcome = run(Command::new(&timeout)
+            .args(["-s", signal, "0.5"])
+            .arg(perfvisor_path())
+            .args(["run", "-o", text(&trace), "--", "sleep", "9"]));
+        assert_eq!(outcome.code(), Some(124), "{outcome:?}");
+        assert!(outcome.stderr.contains("RECORDING"), "{signal} cost the report: {outcome:?}");
+        assert!(outcome.stderr.contains("recorded in"), "{signal}: {outcome:?}");
+    }
+}
+
+#[test]
+fn whoever_insists_ends_a_report_that_takes_long() {
+    let scratch = Scratch::new("insist");
+    // Nobody reads it: the report waits for ever to be written.
+    let pipe = scratch.join("pipe");
+    run(Command::new("mkfifo").arg(&pipe)).ok();
+    let mut child = Command::new(perfvisor_path())
+        .args(["run", "-o", text(&scratch.join("trace")), "--report", text(&pipe), "--", "true"])
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("perfvisor");
+    let deadline = std::time::Instant::now() + e2e::TIME_LIMIT;
+    while !scratch.join("trace/run.json").exists() {
+        assert!(std::time::Instant::now() < deadline, "the program does not end");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    for request in 1..=3 {
+        assert!(child.try_wait().expect("status").is_none(), "ended by request {}", request - 1);
+        // SAFETY: kill has no memory preconditions.
+        unsafe { libc::kill(child.id() as i32, libc::SIGTERM) };
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    let status = child.wait().expect("status");
+    assert_eq!(status.signal(), Some(libc::SIGTERM), "{status:?}");
+}
