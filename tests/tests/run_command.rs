@@ -56,3 +56,15 @@ fn whoever_insists_ends_a_report_that_takes_long() {
     let status = child.wait().expect("status");
     assert_eq!(status.signal(), Some(libc::SIGTERM), "{status:?}");
 }
+
+#[test]
+fn the_report_after_a_run_advises_only_what_can_be_typed() {
+    let scratch = Scratch::new("advice");
+    let sh = program("sh", "dash");
+    let trace = scratch.join("trace");
+    let outcome = perfvisor(&["run", "-o", text(&trace), "--", text(&sh), "-c", "ls /"]).ok();
+    assert!(outcome.stderr.contains("(perfvisor report DIR --top 0 shows all)"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("(--top 0"), "{outcome:?}");
+    let again = perfvisor(&["report", text(&trace)]).ok();
+    assert!(again.stdout.contains("(--top 0 shows all)"), "{again:?}");
+}

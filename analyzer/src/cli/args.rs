@@ -73,7 +73,7 @@ its keys are the long flags without the hyphens before them:
   exclude-api = [\"str*\", \"mem*\"]
 
 The program's input, output, signals and exit code pass through. Exit codes of our own:
-  125  Perfvisor could not record; the program was not run
+  125  Perfvisor could not record or was used wrongly; the program was not run
   126  the program cannot be executed
   127  the program was not found
 A program that dies by a signal makes perfvisor die by the same signal.";

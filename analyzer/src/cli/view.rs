@@ -17,6 +17,8 @@ use super::Failure;
 
 /// Means standard output where a file is asked for.
 const STANDARD_OUTPUT: &str = "-";
+/// How the report after `run`, which takes no `--top`, says to show all rows.
+const SHOW_ALL: &str = "perfvisor report DIR --top 0";
 /// Means no report at all.
 const NO_REPORT: &str = "none";
 
@@ -136,7 +138,12 @@ fn complain(failure: &Failure) {
 /// The text report of a run: to standard error unless asked otherwise, because standard output
 /// belongs to the program.
 fn write_text(found: &Findings, target: Option<&Path>, color: Color) -> Result<(), Failure> {
-    let options = |fd, color| TextOptions { width: width(fd), color, ..TextOptions::default() };
+    let options = |fd, color| TextOptions {
+        width: width(fd),
+        color,
+        show_all: SHOW_ALL,
+        ..TextOptions::default()
+    };
     match target {
         None => {
             let options = options(libc::STDERR_FILENO, color.wanted(&io::stderr()));

@@ -47,15 +47,16 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let library = library::unpack()?;
     let directory = directory::prepare(settings.path("out").as_deref(), command)?;
     let environment = environment(&settings, &library, &directory.path);
-    let (outcome, signals) = child::run(&path, command, arguments, &environment).map_err(|error| {
-        directory.remove_if_new();
-        let code = match error.raw_os_error() {
-            Some(libc::ENOENT) => EXIT_NOT_FOUND,
-            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => EXIT_OURS,
-            _ => EXIT_CANNOT_EXECUTE,
-        };
-        Failure::new(format!("cannot run {}: {error}", path.display())).with_code(code)
-    })?;
+    let (outcome, signals) =
+        child::run(&path, command, arguments, &environment).map_err(|error| {
+            directory.remove_if_new();
+            let code = match error.raw_os_error() {
+                Some(libc::ENOENT) => EXIT_NOT_FOUND,
+                Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => EXIT_OURS,
+                _ => EXIT_CANNOT_EXECUTE,
+            };
+            Failure::new(format!("cannot run {}: {error}", path.display())).with_code(code)
+        })?;
     signals.hold();
     if let Err(error) = write_run_json(&directory.path, &args.command, &outcome) {
         say(&format!("{}: {error}", directory.path.join("run.json").display()));

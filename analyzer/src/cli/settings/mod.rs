@@ -191,7 +191,7 @@ pub fn unknown_variables() -> Vec<String> {
 }
 
 /// The word of `words` nearest to `wrong`, if any is near enough to be meant.
-fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|word| (distance(wrong, word), word))
         .min()
