@@ -68,3 +68,36 @@ fn the_report_after_a_run_advises_only_what_can_be_typed() {
     let again = perfvisor(&["report", text(&trace)]).ok();
     assert!(again.stdout.contains("(--top 0 shows all)"), "{again:?}");
 }
+
+#[test]
+fn a_report_that_cannot_be_written_is_refused_before_the_program_runs() {
+    let scratch = Scratch::new("unwritable");
+    let trace = scratch.join("trace");
+    let nowhere = scratch.join("no/such/place");
+    for flag in ["--html", "--json", "--report"] {
+        for place in [text(&nowhere), text(scratch.path())] {
+            let line = ["run", "-o", text(&trace), flag, place, "--", "echo", "it ran"];
+            let outcome = perfvisor(&line);
+            assert_eq!(outcome.code(), Some(125), "{outcome:?}");
+            assert!(outcome.stderr.contains(place) && outcome.stderr.contains(flag), "{outcome:?}");
+            assert_eq!(outcome.stdout, "", "it ran");
+            assert!(!trace.exists(), "a directory was left behind");
+        }
+    }
+    // Inside the trace, which is made first, there is room for it.
+    let page = trace.join("report.html");
+    perfvisor(&["run", "-q", "-o", text(&trace), "--html", text(&page), "--", "true"]).ok();
+    assert!(std::fs::read_to_string(&page).expect("page").contains("<html"));
+}
+
+#[test]
+fn a_report_that_fails_after_the_run_is_told_loudly() {
+    let scratch = Scratch::new("full");
+    let trace = scratch.join("trace");
+    let line = ["run", "-q", "-o", text(&trace), "--html", "/dev/full", "--", "sh", "-c", "exit 3"];
+    let outcome = perfvisor(&line);
+    assert_eq!(outcome.code(), Some(3), "{outcome:?}");
+    assert!(outcome.stderr.contains("REPORT NOT WRITTEN"), "{outcome:?}");
+    assert!(outcome.stderr.contains("/dev/full"), "{outcome:?}");
+    assert!(outcome.stderr.contains(text(&trace)), "{outcome:?}");
+}

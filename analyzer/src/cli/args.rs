@@ -76,6 +76,8 @@ The program's input, output, signals and exit code pass through. Exit codes of o
   125  Perfvisor could not record or was used wrongly; the program was not run
   126  the program cannot be executed
   127  the program was not found
+Files for reports are tried before the program runs. One that cannot be written afterwards (a full
+disk) is told on standard error; the exit code stays the program's.
 A program that dies by a signal makes perfvisor die by the same signal.";
 
 /// `perfvisor doctor`.

@@ -101,7 +101,7 @@ pub fn after_run(directory: &Path, settings: &Settings, color: Color) {
                 results.extend(page.map(|path| write_to(&path, |out| html(&found, out))));
                 results.extend(data.map(|path| write_to(&path, |out| json(&found, out))));
                 for failure in results.into_iter().filter_map(Result::err) {
-                    complain(&failure);
+                    complain(&not_written(failure, directory));
                 }
             }
             Err(failure) => complain(&failure),
@@ -129,6 +129,20 @@ fn nothing_recorded(directory: &Path) -> Result<(), Failure> {
              program replaced itself at once by one that LD_PRELOAD cannot enter; \
              `perfvisor doctor -- CMD` on that one says more",
         ))
+}
+
+/// A report that was asked for and is missing: said so that it is not overlooked, for the exit code
+/// is the program's.
+fn not_written(failure: Failure, directory: &Path) -> Failure {
+    let shown = directory.display();
+    Failure::new(format!("REPORT NOT WRITTEN: {}", failure.text)).advise(format!(
+        "the recording is whole: perfvisor report {shown} (--html FILE, --json) writes it again"
+    ))
+}
+
+/// Whether the value `path` of the setting `key` names a file, not a stream or nothing.
+pub fn is_file(key: &str, path: &Path) -> bool {
+    path != Path::new(STANDARD_OUTPUT) && !(key == "report" && path == Path::new(NO_REPORT))
 }
 
 fn complain(failure: &Failure) {

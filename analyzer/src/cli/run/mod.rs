@@ -1,15 +1,16 @@
 //! `perfvisor run`: check, start with the hook preloaded, wait, report, and end as the program did.
 //!
 //! ```text
-//! settings → program::find, inspect → directory::prepare → library::unpack → child::run
-//!          → run.json → view::after_run → the program's exit code, or its signal
+//! settings → program::find, inspect → library::unpack → directory::prepare → targets::check
+//!          → child::run → run.json → view::after_run → the program's exit code, or its signal
 //! ```
 //! Nothing is run unless all checks before `child::run` passed; what fails after it is said on
-//! standard error and changes no exit code.
+//! standard error, quiet or not, and changes no exit code.
 
 mod child;
 mod directory;
 mod signals;
+mod targets;
 
 pub use directory::{check_room, free_bytes};
 
@@ -46,6 +47,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let path = check(command)?;
     let library = library::unpack()?;
     let directory = directory::prepare(settings.path("out").as_deref(), command)?;
+    targets::check(&settings).inspect_err(|_| directory.remove_if_new())?;
     let environment = environment(&settings, &library, &directory.path);
     let (outcome, signals) =
         child::run(&path, command, arguments, &environment).map_err(|error| {
