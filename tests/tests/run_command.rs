@@ -101,3 +101,18 @@ fn a_report_that_fails_after_the_run_is_told_loudly() {
     assert!(outcome.stderr.contains("/dev/full"), "{outcome:?}");
     assert!(outcome.stderr.contains(text(&trace)), "{outcome:?}");
 }
+
+#[test]
+fn quiet_leaves_standard_error_to_the_program() {
+    let scratch = Scratch::new("quiet");
+    let (trace, report) = (scratch.join("trace"), scratch.join("report"));
+    let script = "echo out; echo err >&2";
+    let outcome = run(Command::new(perfvisor_path())
+        .args(["run", "-q", "-o", text(&trace), "--", "sh", "-c", script])
+        .env("PERFVISOR_EXAKT", "1"));
+    assert_eq!((&*outcome.stdout, &*outcome.stderr), ("out\n", "err\n"));
+    let other = scratch.join("other");
+    let line = ["run", "-q", "-o", text(&other), "--report", text(&report), "--", "true"];
+    assert_eq!(perfvisor(&line).ok().stderr, "");
+    assert!(std::fs::read_to_string(&report).expect("report").contains("RECORDING"));
+}

@@ -88,7 +88,10 @@ pub fn after_run(directory: &Path, settings: &Settings, color: Color) {
         return complain(&failure);
     }
     let target = settings.path("report");
-    let wants_text = target.as_deref() != Some(Path::new(NO_REPORT));
+    let wants_text = match target.as_deref() {
+        Some(path) => path != Path::new(NO_REPORT),
+        None => !settings.is_on("quiet"),
+    };
     let page = settings.path("html");
     let data = settings.path("json");
     if wants_text || page.is_some() || data.is_some() {

@@ -84,7 +84,7 @@ pub static SETTINGS: &[Setting] = &[
     hook("slow-calls", "PERFVISOR_SLOW_CALLS", Kind::Count { min: 0, max: 1 << 16 }, "N",
         "Slow calls kept per thread [default: 256]"),
     hook("quiet", "PERFVISOR_QUIET", Kind::Switch { default: false }, "BOOL",
-        "No messages of our own on standard error"),
+        "Nothing of ours on standard error but failures: no messages, and no report unless --report"),
     run("report", "PERFVISOR_REPORT", "FILE",
         "Write the report there; - is standard output, none is no report [default: standard error]"),
     run("html", "PERFVISOR_HTML", "FILE", "Also write the report as one HTML page"),
