@@ -1,7 +1,7 @@
 //! `perfvisor run` around the program: signals during the report, usage errors, places of reports
 //! that cannot be written, quiet, and what is left in the directory.
 
-use e2e::{perfvisor_path, program, run, Outcome, Scratch};
+use e2e::{perfvisor_path, program, run, Outcome, Perfvisor, Scratch};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -115,4 +115,39 @@ fn quiet_leaves_standard_error_to_the_program() {
     let line = ["run", "-q", "-o", text(&other), "--report", text(&report), "--", "true"];
     assert_eq!(perfvisor(&line).ok().stderr, "");
     assert!(std::fs::read_to_string(&report).expect("report").contains("RECORDING"));
+}
+
+/// Length of all files below `directory`, holes included.
+fn apparent_bytes(directory: &Path) -> u64 {
+    let entries =
+        std::fs::read_dir(directory).expect("directory").map(|e| e.expect("entry").path());
+    let bytes = |path: std::path::PathBuf| match path.is_dir() {
+        true => apparent_bytes(&path),
+        false => std::fs::metadata(&path).expect("file").len(),
+    };
+    entries.map(bytes).sum()
+}
+
+#[test]
+fn files_of_a_finished_run_are_no_longer_than_what_is_in_them() {
+    // Threads that ended long before their process, with their own cells each.
+    let ended = Perfvisor::testapp("groups").record();
+    assert!(apparent_bytes(&ended.trace()) < 8 << 20, "{}", apparent_bytes(&ended.trace()));
+    let report = ended.report();
+    assert!(report.json["losses"]["damages"].as_array().expect("a list").is_empty());
+    // One killed in mid-run shortens nothing itself.
+    let killed = Perfvisor::program(&program("sh", "dash")).args(&["-c", "kill -9 $$"]).record();
+    assert_eq!(killed.outcome.signal(), Some(9));
+    assert!(apparent_bytes(&killed.trace()) < 1 << 20, "{}", apparent_bytes(&killed.trace()));
+    assert_eq!(killed.report().table("images").len(), 1);
+}
+
+#[test]
+fn files_of_a_process_that_outlives_the_run_stay_as_they_are() {
+    let scratch = Scratch::new("outlives");
+    let trace = scratch.join("trace");
+    let script = "sleep 2 >/dev/null 2>&1 & sleep 0.3; kill -9 $$";
+    let line = ["run", "-q", "-o", text(&trace), "--", "sh", "-c", script];
+    assert_eq!(perfvisor(&line).signal(), Some(9));
+    assert!(apparent_bytes(&trace) > 16 << 20, "{}", apparent_bytes(&trace));
 }

@@ -17,6 +17,7 @@ mod doctor;
 mod generate;
 mod inherited;
 mod library;
+mod mapped;
 mod program;
 mod run;
 mod settings;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! settings → program::find, inspect → library::unpack → directory::prepare → targets::check
-//!          → child::run → run.json → view::after_run → the program's exit code, or its signal
+//!          → child::run → run.json → trim → view::after_run → the program's exit code, or its signal
 //! ```
 //! Nothing is run unless all checks before `child::run` passed; what fails after it is said on
 //! standard error, quiet or not, and changes no exit code.
@@ -11,6 +11,7 @@ mod child;
 mod directory;
 mod signals;
 mod targets;
+mod trim;
 
 pub use directory::{check_room, free_bytes};
 
@@ -63,6 +64,7 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     if let Err(error) = write_run_json(&directory.path, &args.command, &outcome) {
         say(&format!("{}: {error}", directory.path.join("run.json").display()));
     }
+    trim::trim(&directory.path);
     view::after_run(&directory.path, &settings, args.color);
     match outcome.ended {
         Ended::Exit(code) => Ok(ExitCode::from(code)),
