@@ -39,9 +39,16 @@ pub enum Command {
         /// For this shell
         shell: Shell,
     },
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual page (roff) of all commands, or of one
+    Man {
+        /// Of this command alone
+        #[arg(value_name = "COMMAND", value_parser = PossibleValuesParser::new(COMMANDS))]
+        command: Option<String>,
+    },
 }
+
+/// The commands' names.
+const COMMANDS: [&str; 7] = ["run", "report", "dump", "doctor", "hook-path", "completions", "man"];
 
 /// `perfvisor run`.
 #[derive(Debug, clap::Args)]
@@ -213,6 +220,9 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Args::command().debug_assert();
+        let commands = Args::command();
+        let names: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, COMMANDS);
     }
 
     #[test]

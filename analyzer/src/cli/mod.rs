@@ -112,7 +112,7 @@ fn dispatch(args: args::Args) -> Result<ExitCode, Failure> {
         args::Command::Doctor(doctor) => doctor::doctor(&doctor),
         args::Command::HookPath => library::print_path().map(done),
         args::Command::Completions { shell } => generate::completions(shell).map(done),
-        args::Command::Man => generate::man().map(done),
+        args::Command::Man { command } => generate::man(command.as_deref()).map(done),
     }
 }
 
