@@ -151,3 +151,29 @@ fn files_of_a_process_that_outlives_the_run_stay_as_they_are() {
     assert_eq!(perfvisor(&line).signal(), Some(9));
     assert!(apparent_bytes(&trace) > 16 << 20, "{}", apparent_bytes(&trace));
 }
+
+#[test]
+fn old_versions_of_the_hook_library_go_when_nobody_used_them_for_a_week() {
+    let scratch = Scratch::new("cache");
+    let cache = scratch.join("perfvisor");
+    std::fs::create_dir(&cache).expect("cache");
+    std::fs::set_permissions(&cache, std::os::unix::fs::PermissionsExt::from_mode(0o700))
+        .expect("mode");
+    let day = Duration::from_secs(24 * 3600);
+    let name = |days: u32| format!("libperfvisor_hook-0.0.1-{days:016}.so");
+    for days in [1, 3, 8, 20, 30, 40] {
+        let file = std::fs::File::create(cache.join(name(days))).expect("old version");
+        let used = std::time::SystemTime::now() - day * days;
+        let times = std::fs::FileTimes::new().set_accessed(used).set_modified(used);
+        file.set_times(times).expect("times");
+    }
+    std::fs::write(cache.join("notes"), "mine").expect("notes");
+    let path =
+        run(Command::new(perfvisor_path()).arg("hook-path").env("XDG_CACHE_HOME", scratch.path()))
+            .ok();
+    assert!(path.stdout.starts_with(text(&cache)), "{path:?}");
+    let left = |days: u32| cache.join(name(days)).exists();
+    assert!(left(1) && left(3), "used within a week");
+    assert!(!left(8) && !left(20) && !left(30) && !left(40), "unused for more than a week");
+    assert!(cache.join("notes").exists());
+}
