@@ -189,27 +189,16 @@ pub struct DumpArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(RECORD_KINDS))]
     pub kind: Vec<String>,
-    /// Stop after N records
+    /// Stop after N records; 0 is all
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
 }
 
 /// The kinds that `dump` knows.
-const RECORD_KINDS: [&str; 14] = [
-    "component",
-    "site",
-    "skip",
-    "setting",
-    "message",
-    "fork",
-    "exec",
-    "thread",
-    "segment",
-    "count",
-    "cell",
-    "slow",
-    "wait",
-    "event",
+#[rustfmt::skip]
+const RECORD_KINDS: [&str; 19] = [
+    "process", "component", "unload", "site", "skip", "setting", "message", "fork", "exec", "thread",
+    "segment", "count", "state", "cell", "slow", "wait", "late", "event", "damage",
 ];
 
 #[cfg(test)]

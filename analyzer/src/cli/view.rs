@@ -19,6 +19,8 @@ use super::Failure;
 const STANDARD_OUTPUT: &str = "-";
 /// How the report after `run`, which takes no `--top`, says to show all rows.
 const SHOW_ALL: &str = "perfvisor report DIR --top 0";
+/// Process ids that a hint spells out.
+const MOST_PIDS: usize = 20;
 /// Means no report at all.
 const NO_REPORT: &str = "none";
 
@@ -75,11 +77,35 @@ pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
         json_lines: args.json,
         pid: args.pid,
         kinds: args.kind.clone(),
-        limit: args.limit,
+        limit: args.limit.filter(|limit| *limit > 0),
     };
+    if let Some(pid) = args.pid {
+        holds_process(&args.directory, pid)?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
-    read::dump(&args.directory, &mut out, &filter).map_err(unreadable)?;
-    out.flush().map_err(|error| cannot_write(Path::new(STANDARD_OUTPUT), &error))
+    let written = read::dump(&args.directory, &mut out, &filter).map_err(unreadable)?;
+    out.flush().map_err(|error| cannot_write(Path::new(STANDARD_OUTPUT), &error))?;
+    if written == 0 {
+        say(&format!("{} holds no record of these kinds", args.directory.display()));
+    }
+    Ok(())
+}
+
+/// Fails when the trace has no image of process `pid`: nothing printed looks like an empty one.
+fn holds_process(directory: &Path, pid: u32) -> Result<(), Failure> {
+    let folders = read::image_folders(directory).map_err(unreadable)?;
+    if folders.is_empty() || folders.iter().any(|folder| folder.pid == pid) {
+        return Ok(());
+    }
+    let mut pids: Vec<u32> = folders.iter().map(|folder| folder.pid).collect();
+    pids.dedup();
+    let more = pids.len().saturating_sub(MOST_PIDS);
+    let mut shown: Vec<String> = pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    Err(Failure::new(format!("{} holds no process {pid}", directory.display()))
+        .advise(format!("it holds {}", shown.join(", "))))
 }
 
 /// What `run` shows when its program has ended. Nothing here changes the exit code.
