@@ -115,6 +115,35 @@ fn an_unknown_flag_is_a_usage_error() {
 }
 
 #[test]
+fn globs_that_cannot_match_are_refused_and_those_that_did_not_are_told() {
+    for flag in ["--include-api", "--exclude-component"] {
+        for glob in ["[", "read,[a-", "x\\"] {
+            let outcome = perfvisor(&["run", flag, glob, "--", "echo", "it ran"]);
+            assert_says(&outcome, 125, &[flag, "needs its"]);
+            assert_eq!(outcome.stdout, "");
+        }
+    }
+    let flags = [
+        "--include-api",
+        "leaf*,leef*",
+        "--exclude-api",
+        "leaf_no*",
+        "--exclude-component",
+        "libq*",
+    ];
+    let text = Perfvisor::testapp("nested").flags(&flags).record().report_text(&[]).ok().stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "leef* of --include-api matches no API",
+        "leaf_no* of --exclude-api",
+        "libq* of --exclude-component matches no component",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!text.contains("leaf* of --include-api"), "{text}");
+}
+
+#[test]
 fn flags_after_the_separator_belong_to_the_program() {
     let echo = program("echo", "coreutils");
     let watched = Perfvisor::program(&echo).args(&["--exact", "-o", "x", "--", "-n"]).record();

@@ -8,7 +8,7 @@ use super::program::{Api, Component, Site};
 use super::symbols::{hex, ObjectFile};
 use crate::read::{ComponentRecord, Record, SiteRecord};
 use perfvisor_format::WaitKind;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Names of skipped slots that are shown.
 const SKIP_EXAMPLES: usize = 5;
@@ -71,6 +71,8 @@ pub struct Tables {
     pub sites: Vec<Site>,
     /// Skipped slots.
     pub skips: Vec<SkipRow>,
+    /// All names of skipped slots.
+    pub skipped_names: BTreeSet<String>,
     /// One map per image, in the order of images.
     pub maps: Vec<ImageMap>,
     component_ids: HashMap<(String, String), ComponentId>,
@@ -138,6 +140,7 @@ impl Tables {
                         Ok(reason) => reason.text().to_owned(),
                         Err(raw) => format!("reason {raw}"),
                     };
+                    self.skipped_names.insert(name.clone());
                     let skips_len = self.skips.len();
                     let at = *skips.entry((component, reason.clone())).or_insert(skips_len);
                     if at == skips_len {
