@@ -28,6 +28,7 @@ use super::program::{self, Obstacle};
 use super::settings::{self, Settings};
 use super::{library, view, Failure, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, EXIT_OURS};
 use child::{Ended, Outcome};
+use directory::Directory;
 
 /// Version of `run.json`.
 const RUN_SCHEMA: u32 = 1;
@@ -48,11 +49,11 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let path = check(command)?;
     let library = library::unpack()?;
     let directory = directory::prepare(settings.path("out").as_deref(), command)?;
-    targets::check(&settings).inspect_err(|_| directory.remove_if_new())?;
-    let environment = environment(&settings, &library, &directory.path);
+    targets::check(&settings).inspect_err(|_| directory.abandon())?;
+    let environment = environment(&settings, &library, &directory);
     let (outcome, signals) =
         child::run(&path, command, arguments, &environment).map_err(|error| {
-            directory.remove_if_new();
+            directory.abandon();
             let code = match error.raw_os_error() {
                 Some(libc::ENOENT) => EXIT_NOT_FOUND,
                 Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => EXIT_OURS,
@@ -98,14 +99,15 @@ fn check(command: &OsStr) -> Result<PathBuf, Failure> {
 fn environment(
     settings: &Settings,
     library: &Path,
-    directory: &Path,
+    directory: &Directory,
 ) -> Vec<(&'static str, Option<OsString>)> {
     let mut variables: Vec<(&'static str, Option<OsString>)> = settings
         .environment()
         .into_iter()
         .map(|(name, value)| (name, value.map(OsStr::to_owned)))
         .collect();
-    variables.push(("PERFVISOR_OUT", Some(directory.as_os_str().to_owned())));
+    variables.push(("PERFVISOR_OUT", Some(directory.path.as_os_str().to_owned())));
+    variables.push((settings::RUN_VARIABLE, Some(directory.run_id.clone().into())));
     let preload = preload(library.as_os_str(), std::env::var_os("LD_PRELOAD").as_deref());
     variables.push(("LD_PRELOAD", Some(preload)));
     variables

@@ -94,6 +94,9 @@ pub static SETTINGS: &[Setting] = &[
 /// The environment variable that names a settings file when no `--config` does.
 const CONFIG_VARIABLE: &str = "PERFVISOR_CONFIG";
 
+/// The environment variable by which processes of one run know one another; no setting.
+pub const RUN_VARIABLE: &str = "PERFVISOR_RUN";
+
 /// The settings in force: for each row that was given, its value as the hook reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -182,7 +185,8 @@ fn from_environment(
 /// Variables that look like settings and are none: a misspelt one would be ignored silently.
 pub fn unknown_variables() -> Vec<String> {
     let known = |name: &str| {
-        name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.variable == name)
+        [CONFIG_VARIABLE, RUN_VARIABLE].contains(&name)
+            || SETTINGS.iter().any(|setting| setting.variable == name)
     };
     env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
