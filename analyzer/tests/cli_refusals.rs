@@ -154,9 +154,16 @@ fn output_directories_that_cannot_be_used() {
 #[test]
 fn mistakes_on_the_command_line_are_usage_errors() {
     let place = Place::new("usage");
-    for line in [&["run", "--bogus", "--", "true"][..], &["run", "--max-gap", "x", "true"], &[]] {
+    for (line, code) in [
+        // 2 may be the code of the program.
+        (&["run", "--bogus", "--", "true"][..], 125),
+        (&["run", "--max-gap", "x", "true"], 125),
+        (&["run"], 125),
+        (&["report"], 2),
+        (&[], 2),
+    ] {
         let output = place.perfvisor().args(line).output().unwrap();
-        assert_eq!(output.status.code(), Some(2), "{line:?}");
+        assert_eq!(output.status.code(), Some(code), "{line:?}");
         assert!(output.stdout.is_empty() && !output.stderr.is_empty());
     }
 }

@@ -116,3 +116,24 @@ fn completions_and_manual_name_every_command() {
         assert!(text.contains("slow") && text.contains("flight"), "{line:?} lacks settings");
     }
 }
+
+#[test]
+fn manual_pages_refer_only_to_what_is_there() {
+    let place = Place::new("manual");
+    let man = |line: &[&str]| {
+        let output = place.perfvisor().arg("man").args(line).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().replace("\\-", "-")
+    };
+    let whole = man(&[]);
+    assert!(!whole.contains("(1)"), "a reference to another page: {whole}");
+    assert_eq!(whole.matches(".SH SYNOPSIS").count(), 1);
+    for text in ["perfvisor run", "[OPTIONS] <CMD>...", "125  Perfvisor could not record"] {
+        assert!(whole.contains(text), "no {text:?} in {whole}");
+    }
+    let run = man(&["run"]);
+    assert!(run.contains(".TH perfvisor-run 1") && run.contains("flight"), "{run}");
+    assert!(run.contains("[OPTIONS] <CMD>..."), "{run}");
+    let wrong = place.perfvisor().args(["man", "nothing"]).output().unwrap();
+    assert_eq!(wrong.status.code(), Some(2));
+}

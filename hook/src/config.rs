@@ -3,7 +3,8 @@
 use crate::patch::filter::Filter;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::CStr;
+use core::ffi::{c_char, CStr};
+use perfvisor_format::glob;
 
 /// Settings in force.
 pub struct Config {
@@ -43,13 +44,21 @@ pub fn variable(name: &CStr) -> Option<&'static [u8]> {
     (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
+/// Variables that are read elsewhere than by a [`Reader`].
+const READ_ELSEWHERE: [&str; 2] = ["PERFVISOR_OUT", "PERFVISOR_RUN"];
+/// Settings of `perfvisor run` alone: a user may expect them to hold for the bare hook, too.
+const OF_RUN: [&str; 4] =
+    ["PERFVISOR_CONFIG", "PERFVISOR_REPORT", "PERFVISOR_HTML", "PERFVISOR_JSON"];
+
 struct Reader {
+    known: Vec<&'static str>,
     given: Vec<(&'static str, String)>,
     wrong: Vec<String>,
 }
 
 impl Reader {
     fn text(&mut self, name: &'static CStr) -> Option<String> {
+        self.known.push(name.to_str().unwrap_or(""));
         let value = String::from_utf8_lossy(variable(name)?).into_owned();
         self.given.push((name.to_str().unwrap_or(""), value.clone()));
         Some(value)
@@ -65,6 +74,24 @@ impl Reader {
                 None
             }
         }
+    }
+
+    fn globs(&mut self, name: &'static CStr) -> String {
+        let value = self.text(name).unwrap_or_default();
+        if value.split(',').all(|glob| glob::is_whole(glob.trim().as_bytes())) {
+            return value;
+        }
+        self.wrong(name, &value, "globs with a `]` for each `[` and something behind each `\\`");
+        String::new()
+    }
+
+    fn size(&mut self, name: &'static CStr) -> Option<u64> {
+        let value = self.text(name)?;
+        let parsed = parse_size(&value);
+        if parsed.is_none() {
+            self.wrong(name, &value, "a size such as 4096, 64MiB or 1GiB");
+        }
+        parsed
     }
 
     fn number(&mut self, name: &'static CStr) -> Option<u64> {
@@ -89,6 +116,60 @@ impl Reader {
         let name = name.to_string_lossy();
         self.wrong.push(format!("{name}: expected {expected}, found '{value}'; it is ignored"));
     }
+
+    /// Notes variables that look like settings and are not ours.
+    fn unread(&mut self) {
+        for name in names() {
+            if OF_RUN.contains(&&*name) {
+                self.wrong.push(format!(
+                    "{name} is read by `perfvisor run` only: a bare LD_PRELOAD takes its settings \
+                     from the environment and writes no report"
+                ));
+            } else if name.starts_with("PERFVISOR_")
+                && !self.known.contains(&&*name)
+                && !READ_ELSEWHERE.contains(&&*name)
+            {
+                self.wrong
+                    .push(format!("environment variable {name} is no setting and is ignored"));
+            }
+        }
+    }
+}
+
+unsafe extern "C" {
+    static environ: *const *const c_char;
+}
+
+/// Names of all environment variables.
+fn names() -> Vec<String> {
+    let mut names = Vec::new();
+    // SAFETY: environ is null or a list of C strings that ends with null; the constructor runs
+    // before the program's threads could change it.
+    unsafe {
+        let mut at = environ;
+        while !at.is_null() && !(*at).is_null() {
+            let entry = CStr::from_ptr(*at).to_bytes();
+            let name = entry.split(|&byte| byte == b'=').next().unwrap_or_default();
+            names.push(String::from_utf8_lossy(name).into_owned());
+            at = at.add(1);
+        }
+    }
+    names
+}
+
+/// `4096`, `64MiB`, `1G` → bytes.
+fn parse_size(text: &str) -> Option<u64> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at_checked(digits)?;
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kib" | "kb" => 10,
+        "m" | "mib" | "mb" => 20,
+        "g" | "gib" | "gb" => 30,
+        "t" | "tib" | "tb" => 40,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(1 << shift)
 }
 
 /// `30s`, `500ms`, `2m`, `1h` or plain seconds → nanoseconds.
@@ -117,22 +198,21 @@ impl Config {
 
 /// Reads the environment; the second part lists settings that could not be understood.
 pub fn read() -> (Config, Vec<String>) {
-    let mut reader = Reader { given: Vec::new(), wrong: Vec::new() };
+    let mut reader = Reader { known: Vec::new(), given: Vec::new(), wrong: Vec::new() };
     let flight_ns = reader.seconds(c"PERFVISOR_FLIGHT_RECORDER").unwrap_or(0);
     let events = reader.flag(c"PERFVISOR_EVENTS").unwrap_or(false) || flight_ns != 0;
     let limit = if flight_ns != 0 { 64 << 20 } else { 1 << 30 };
     let out = variable(c"PERFVISOR_OUT").filter(|value| !value.is_empty());
-    let list = |reader: &mut Reader, name| reader.text(name).unwrap_or_default();
-    let include_component = list(&mut reader, c"PERFVISOR_INCLUDE_COMPONENT");
-    let exclude_component = list(&mut reader, c"PERFVISOR_EXCLUDE_COMPONENT");
-    let include_api = list(&mut reader, c"PERFVISOR_INCLUDE_API");
-    let exclude_api = list(&mut reader, c"PERFVISOR_EXCLUDE_API");
+    let include_component = reader.globs(c"PERFVISOR_INCLUDE_COMPONENT");
+    let exclude_component = reader.globs(c"PERFVISOR_EXCLUDE_COMPONENT");
+    let include_api = reader.globs(c"PERFVISOR_INCLUDE_API");
+    let exclude_api = reader.globs(c"PERFVISOR_EXCLUDE_API");
     let config = Config {
         out: out.map_or_else(default_out, <[u8]>::to_vec),
         exact: reader.flag(c"PERFVISOR_EXACT").unwrap_or(false),
         events,
         flight_ns,
-        events_limit: reader.number(c"PERFVISOR_EVENTS_LIMIT").unwrap_or(limit),
+        events_limit: reader.size(c"PERFVISOR_EVENTS_LIMIT").unwrap_or(limit),
         self_calls: reader.flag(c"PERFVISOR_SELF_CALLS").unwrap_or(false),
         rewrite_calls: reader.flag(c"PERFVISOR_REWRITE_CALLS").unwrap_or(true),
         follow: reader.flag(c"PERFVISOR_FOLLOW").unwrap_or(true),
@@ -145,9 +225,12 @@ pub fn read() -> (Config, Vec<String>) {
             include_api.as_bytes(),
             exclude_api.as_bytes(),
         ),
-        given: reader.given,
+        given: reader.given.clone(),
     };
-    crate::diag::set_quiet(variable(c"PERFVISOR_QUIET").is_some_and(|value| value == b"1"));
+    crate::diag::set_quiet(reader.flag(c"PERFVISOR_QUIET").unwrap_or(false));
+    if !crate::store::run::is_begun() {
+        reader.unread();
+    }
     (config, reader.wrong)
 }
 
@@ -168,7 +251,16 @@ fn default_out() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_duration_ns;
+    use super::{parse_duration_ns, parse_size};
+
+    #[test]
+    fn sizes_are_read_with_their_unit() {
+        assert_eq!(parse_size("4096"), Some(4096));
+        assert_eq!(parse_size("64MiB"), Some(64 << 20));
+        assert_eq!(parse_size("1 g"), Some(1 << 30));
+        assert_eq!(parse_size("lots"), None);
+        assert_eq!(parse_size("99999999999T"), None);
+    }
 
     #[test]
     fn durations_are_read_with_their_unit() {

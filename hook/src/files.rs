@@ -67,6 +67,76 @@ pub fn read(path: &CStr) -> Result<Vec<u8>, Errno> {
     result.map(|()| bytes)
 }
 
+/// Makes a file with these bytes, as readable as the umask allows; false when it is there already.
+pub fn write_new(path: &CStr, bytes: &[u8]) -> Result<bool, Errno> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: a C string and plain flags.
+    let fd = unsafe { libc::open(path.as_ptr(), flags, 0o644) };
+    if fd < 0 {
+        return match Errno::last() {
+            Errno(libc::EEXIST) => Ok(false),
+            why => Err(why),
+        };
+    }
+    // SAFETY: our descriptor and a live buffer, small enough to be written at once.
+    let written = unsafe { libc::write(fd, bytes.as_ptr().cast(), bytes.len()) };
+    let why = Errno::last();
+    // SAFETY: ours, closed once; a file that could not be filled goes again.
+    unsafe {
+        libc::close(fd);
+        if written == bytes.len() as isize {
+            return Ok(true);
+        }
+        libc::unlink(path.as_ptr());
+    }
+    Err(if written < 0 { why } else { Errno(libc::ENOSPC) })
+}
+
+/// Offsets in a directory entry of the kernel (getdents64(2)): its length, its name.
+const ENTRY_LENGTH: usize = 16;
+const ENTRY_NAME: usize = 19;
+
+/// Whether a directory holds an entry whose name is `wanted`. Asked of the kernel: opendir would
+/// take memory of the host's.
+pub fn any_entry(path: &CStr, wanted: impl Fn(&[u8]) -> bool) -> Result<bool, Errno> {
+    let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC;
+    // SAFETY: a C string and plain flags.
+    let fd = unsafe { libc::open(path.as_ptr(), flags) };
+    if fd < 0 {
+        return Err(Errno::last());
+    }
+    let mut buffer = vec![0u8; 4096];
+    let result = loop {
+        let (to, bytes) = (buffer.as_mut_ptr(), buffer.len());
+        // SAFETY: our descriptor, and at most the buffer's size is written.
+        let filled = unsafe { libc::syscall(libc::SYS_getdents64, fd, to, bytes) };
+        match usize::try_from(filled) {
+            Ok(0) => break Ok(false),
+            Ok(filled) if has_entry(buffer.get(..filled).unwrap_or_default(), &wanted) => {
+                break Ok(true);
+            }
+            Ok(_) => {}
+            Err(_) => break Err(Errno::last()),
+        }
+    };
+    // SAFETY: ours, closed once.
+    unsafe { libc::close(fd) };
+    result
+}
+
+fn has_entry(mut entries: &[u8], wanted: &impl Fn(&[u8]) -> bool) -> bool {
+    while let Some(&[low, high]) = entries.get(ENTRY_LENGTH..ENTRY_LENGTH + 2) {
+        let length = usize::from(u16::from_le_bytes([low, high])).max(ENTRY_NAME);
+        let name = entries.get(ENTRY_NAME..length).unwrap_or_default();
+        let name = name.split(|&byte| byte == 0).next().unwrap_or_default();
+        if name != b"." && name != b".." && wanted(name) {
+            return true;
+        }
+        entries = entries.get(length..).unwrap_or_default();
+    }
+    false
+}
+
 /// Where a symbolic link leads.
 pub fn read_link(path: &CStr) -> Result<Vec<u8>, Errno> {
     let mut target = vec![0u8; PATH_BYTES];
@@ -210,6 +280,25 @@ mod tests {
         assert_eq!(make_directories(below.as_os_str().as_bytes()), Err(Errno(libc::ENOTDIR)));
         assert_eq!(make_directories(b"/proc/none"), Err(Errno(libc::ENOENT)));
         assert_eq!(make_directories(b"a\0b"), Err(Errno(libc::EINVAL)));
+    }
+
+    #[test]
+    fn new_files_are_written_once_and_entries_are_found() {
+        let scratch = Scratch::new("files-new");
+        let file = c(&scratch.0.join("file"));
+        let own = c(&scratch.0);
+        assert_eq!(any_entry(&own, |_| true), Ok(false));
+        assert_eq!(write_new(&file, b"first"), Ok(true));
+        assert_eq!(write_new(&file, b"second"), Ok(false));
+        assert_eq!(read(&file).as_deref(), Ok(&b"first"[..]));
+        assert_eq!(write_new(c"/nowhere/file", b""), Err(Errno(libc::ENOENT)));
+        for number in 0..500 {
+            let name = format!("an entry with a rather long name, number {number}");
+            std::fs::write(scratch.0.join(name), b"").expect("write");
+        }
+        assert_eq!(any_entry(&own, |name| name.ends_with(b" number 499")), Ok(true));
+        assert_eq!(any_entry(&own, |name| name.ends_with(b" number 500")), Ok(false));
+        assert_eq!(any_entry(&file, |_| true), Err(Errno(libc::ENOTDIR)));
     }
 
     #[test]

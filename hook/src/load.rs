@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::files;
 use crate::store::lock::{Cold, Quiet};
-use crate::store::{process, threads};
+use crate::store::{process, run, threads};
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::sync::atomic::{AtomicPtr, AtomicU8, Ordering};
@@ -71,6 +71,8 @@ extern "C" fn constructor() {
     let _quiet = Quiet::enter();
     let begin = perfvisor_probe::clock::now();
     crate::allocator::init();
+    // Who began the run says what is wrong with its settings; the others have the same.
+    let begins = !run::is_begun();
     let (config, wrong) = config::read();
     CONFIG.store(Box::into_raw(Box::new(config)), Ordering::Release);
     if let Err(why) = start(self::config()) {
@@ -79,13 +81,34 @@ extern "C" fn constructor() {
         return;
     }
     for text in wrong {
-        crate::diag::message(&text);
+        if begins {
+            crate::diag::message(&text);
+        } else {
+            process::write_message(&text);
+        }
     }
     if !self::config().follow {
         crate::interpose::process::hide_from_children();
+        run::hide();
     }
     if let Some(header) = process::header() {
         header.load_cycles = perfvisor_probe::clock::now() - begin;
+    }
+}
+
+/// Enters the run of the directory. A stranger there starts strangers: they are spared the hook, and
+/// the user their saying the same again.
+fn enter(config: &Config) -> Result<(), String> {
+    let preloaded = config::variable(c"LD_PRELOAD").is_some();
+    match run::enter(&config.out, preloaded && config.follow)? {
+        run::Entry::Member => Ok(()),
+        run::Entry::Stranger(why) => {
+            if preloaded {
+                crate::interpose::process::hide_from_children();
+                run::hide();
+            }
+            Err(why)
+        }
     }
 }
 
@@ -98,6 +121,7 @@ fn start(config: &Config) -> Result<(), String> {
     if tsc_is_forbidden() {
         return Err("the process may not read the time stamp counter (PR_TSC_SIGSEGV)".into());
     }
+    enter(config)?;
     // SAFETY: before the first slot is patched nobody reads these.
     unsafe {
         perfvisor_probe::cold::COLD = crate::cold::CALLS;

@@ -105,9 +105,42 @@ fn a_bare_preload_that_cannot_write_lets_the_program_run() {
 fn an_unknown_flag_is_a_usage_error() {
     assert_says(&perfvisor(&["report", "--no-such-flag", "x"]), 2, &["--no-such-flag"]);
     assert_says(&perfvisor(&["no-such-command"]), 2, &["no-such-command"]);
+    // 2 may be the exit code of the program.
     let run_flag = perfvisor(&["run", "--no-such-flag", "--", "true"]);
-    assert!(matches!(run_flag.code(), Some(2 | 125)), "{run_flag:?}");
-    assert!(run_flag.stderr.contains("--no-such-flag"), "{run_flag:?}");
+    assert_says(&run_flag, 125, &["--no-such-flag"]);
+    assert!(!run_flag.stderr.contains("as a value"), "{run_flag:?}");
+    let other = perfvisor(&["run", "--top", "3", "--", "true"]);
+    assert_says(&other, 125, &["--top", "perfvisor report"]);
+    assert!(!other.stderr.contains("--output"), "{other:?}");
+}
+
+#[test]
+fn globs_that_cannot_match_are_refused_and_those_that_did_not_are_told() {
+    for flag in ["--include-api", "--exclude-component"] {
+        for glob in ["[", "read,[a-", "x\\"] {
+            let outcome = perfvisor(&["run", flag, glob, "--", "echo", "it ran"]);
+            assert_says(&outcome, 125, &[flag, "needs its"]);
+            assert_eq!(outcome.stdout, "");
+        }
+    }
+    let flags = [
+        "--include-api",
+        "leaf*,leef*",
+        "--exclude-api",
+        "leaf_no*",
+        "--exclude-component",
+        "libq*",
+    ];
+    let text = Perfvisor::testapp("nested").flags(&flags).record().report_text(&[]).ok().stdout;
+    let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    for said in [
+        "leef* of --include-api matches no API",
+        "leaf_no* of --exclude-api",
+        "libq* of --exclude-component matches no component",
+    ] {
+        assert!(text.contains(said), "{text}");
+    }
+    assert!(!text.contains("leaf* of --include-api"), "{text}");
 }
 
 #[test]

@@ -3,6 +3,8 @@
 use super::words;
 use super::{Evidence, Finding, FindingKind, Grade, Place};
 use crate::model::{ImageEnd, ImageId, Profile};
+use perfvisor_format::glob;
+use std::collections::BTreeSet;
 
 /// Damaged places that are spelled out.
 const DAMAGES_SHOWN: usize = 3;
@@ -10,6 +12,14 @@ const DAMAGES_SHOWN: usize = 3;
 const THIN_CALLS: u64 = 100;
 /// Share of slots left alone from which coverage is a finding.
 const MUCH_SKIPPED: f64 = 0.2;
+
+/// The settings that hold globs, and what these match.
+const FILTERS: [(&str, &str); 4] = [
+    ("PERFVISOR_INCLUDE_API", "API"),
+    ("PERFVISOR_EXCLUDE_API", "API"),
+    ("PERFVISOR_INCLUDE_COMPONENT", "component"),
+    ("PERFVISOR_EXCLUDE_COMPONENT", "component"),
+];
 
 /// All findings about the recording.
 pub fn find(profile: &Profile) -> Vec<Finding> {
@@ -19,6 +29,7 @@ pub fn find(profile: &Profile) -> Vec<Finding> {
     findings.extend(cut_short(profile));
     findings.extend(thin(profile));
     findings.extend(coverage(profile));
+    findings.extend(idle_globs(profile));
     findings
 }
 
@@ -192,11 +203,45 @@ fn coverage(profile: &Profile) -> Option<Finding> {
     Some(found)
 }
 
+/// Globs of the filters that chose nothing: a misspelt one is as silent as one that was not needed.
+fn idle_globs(profile: &Profile) -> Option<Finding> {
+    let apis: Vec<&str> = profile.apis.iter().map(|api| api.symbol.as_str()).collect();
+    let skipped = profile.coverage.skipped_names.iter().map(String::as_str);
+    let apis: Vec<&str> = apis.into_iter().chain(skipped).collect();
+    let components: Vec<&str> = profile.components.iter().map(|c| c.name.as_str()).collect();
+    let mut idle = BTreeSet::new();
+    for (key, value) in profile.images.iter().flat_map(|image| &image.settings) {
+        let (names, what) = match FILTERS.iter().find(|(variable, _)| variable == key) {
+            Some((_, "component")) => (&components, "component"),
+            Some((_, what)) => (&apis, *what),
+            None => continue,
+        };
+        for glob in value.split(',').map(str::trim).filter(|glob| !glob.is_empty()) {
+            if !names.iter().any(|name| glob::matches(glob.as_bytes(), name.as_bytes())) {
+                let flag = key.trim_start_matches("PERFVISOR_").to_lowercase().replace('_', "-");
+                idle.insert(format!("{glob} of --{flag} matches no {what}"));
+            }
+        }
+    }
+    if idle.is_empty() {
+        return None;
+    }
+    let title = format!("{} of the filters chose nothing", words::count(idle.len() as u64, "glob"));
+    let list: Vec<String> = idle.into_iter().collect();
+    let text = format!(
+        "{}. Globs match whole names: symbols of APIs, file names of components.",
+        list.join("; ")
+    );
+    let mut found = finding(FindingKind::Coverage, Grade::Recording, title, text);
+    found.evidence = vec![Evidence::new("globs without a match", list.len() as f64, "globs")];
+    Some(found)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::analysis::samples;
-    use crate::model::{Damage, SkipRow};
+    use crate::model::{Api, Damage, SkipRow};
 
     fn whole() -> Profile {
         let mut profile = samples::four_workers([1.0; 4]);
@@ -218,6 +263,19 @@ mod tests {
         let found = find(&profile);
         assert_eq!(found[0].grade, Grade::Recording);
         assert!(found[0].text.contains("1 call made"), "{}", found[0].text);
+    }
+
+    #[test]
+    fn globs_that_chose_nothing_are_named() {
+        let mut profile = whole();
+        profile.apis.push(Api { symbol: "read".into(), ..Api::default() });
+        let globs = "re*,no_such_*".to_owned();
+        profile.images[0].settings = vec![("PERFVISOR_INCLUDE_API".into(), globs)];
+        let found = find(&profile);
+        assert_eq!(found.len(), 1);
+        assert!(found[0].text.starts_with("no_such_* of --include-api matches no API."));
+        profile.coverage.skipped_names.insert("no_such_luck".into());
+        assert_eq!(find(&profile), []);
     }
 
     #[test]

@@ -39,9 +39,16 @@ pub enum Command {
         /// For this shell
         shell: Shell,
     },
-    /// Print the manual page (roff)
-    Man,
+    /// Print the manual page (roff) of all commands, or of one
+    Man {
+        /// Of this command alone
+        #[arg(value_name = "COMMAND", value_parser = PossibleValuesParser::new(COMMANDS))]
+        command: Option<String>,
+    },
 }
+
+/// The commands' names.
+const COMMANDS: [&str; 7] = ["run", "report", "dump", "doctor", "hook-path", "completions", "man"];
 
 /// `perfvisor run`.
 #[derive(Debug, clap::Args)]
@@ -73,9 +80,11 @@ its keys are the long flags without the hyphens before them:
   exclude-api = [\"str*\", \"mem*\"]
 
 The program's input, output, signals and exit code pass through. Exit codes of our own:
-  125  Perfvisor could not record; the program was not run
+  125  Perfvisor could not record or was used wrongly; the program was not run
   126  the program cannot be executed
   127  the program was not found
+Files for reports are tried before the program runs. One that cannot be written afterwards (a full
+disk) is told on standard error; the exit code stays the program's.
 A program that dies by a signal makes perfvisor die by the same signal.";
 
 /// `perfvisor doctor`.
@@ -180,27 +189,16 @@ pub struct DumpArgs {
     #[arg(long, value_name = "KIND", value_delimiter = ',',
         value_parser = PossibleValuesParser::new(RECORD_KINDS))]
     pub kind: Vec<String>,
-    /// Stop after N records
+    /// Stop after N records; 0 is all
     #[arg(long, value_name = "N")]
     pub limit: Option<u64>,
 }
 
 /// The kinds that `dump` knows.
-const RECORD_KINDS: [&str; 14] = [
-    "component",
-    "site",
-    "skip",
-    "setting",
-    "message",
-    "fork",
-    "exec",
-    "thread",
-    "segment",
-    "count",
-    "cell",
-    "slow",
-    "wait",
-    "event",
+#[rustfmt::skip]
+const RECORD_KINDS: [&str; 19] = [
+    "process", "component", "unload", "site", "skip", "setting", "message", "fork", "exec", "thread",
+    "segment", "count", "state", "cell", "slow", "wait", "late", "event", "damage",
 ];
 
 #[cfg(test)]
@@ -211,6 +209,9 @@ mod tests {
     #[test]
     fn the_grammar_holds_together() {
         Args::command().debug_assert();
+        let commands = Args::command();
+        let names: Vec<_> = commands.get_subcommands().map(clap::Command::get_name).collect();
+        assert_eq!(names, COMMANDS);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! A file that the loader maps into every program the user runs must not be replaceable by
 //! anybody else. So the directory is ours and private (mode 0700) or it is not used, the file is
 //! written under a temporary name and renamed, and before each use all of its bytes are compared
-//! with ours.
+//! with ours. When a version is unpacked, those that nobody used for long are removed ([`old`]).
 
 use std::env;
 use std::ffi::{CString, OsString};
@@ -15,6 +15,8 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use super::Failure;
+
+mod old;
 
 /// The library, built by `build.rs`.
 static BYTES: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/libperfvisor_hook.so"));
@@ -102,10 +104,12 @@ fn unpack_into(directory: &Path) -> Result<PathBuf, String> {
     }
     let path = directory.join(FILE_NAME);
     if holds_our_bytes(&path) {
+        old::note_use(&path);
         return Ok(path);
     }
     write_new(directory, &path).map_err(|error| format!("cannot write {FILE_NAME}: {error}"))?;
     if holds_our_bytes(&path) {
+        old::remove(directory, FILE_NAME);
         Ok(path)
     } else {
         Err(format!("{FILE_NAME} does not hold what was written"))

@@ -17,27 +17,26 @@ mod doctor;
 mod generate;
 mod inherited;
 mod library;
+mod mapped;
 mod program;
 mod run;
 mod settings;
 mod terminal;
+mod usage;
 mod view;
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
 use clap::Parser;
 
-/// Exit code of `run` when Perfvisor itself failed and the program was not run.
+/// Exit code of `run` when Perfvisor itself failed, or was used wrongly, and the program was not run.
 pub const EXIT_OURS: u8 = 125;
 /// Exit code of `run` when the program was found but cannot be executed.
 pub const EXIT_CANNOT_EXECUTE: u8 = 126;
 /// Exit code of `run` when the program was not found.
 pub const EXIT_NOT_FOUND: u8 = 127;
-/// Exit code of a mistake on the command line.
-const EXIT_USAGE: u8 = 2;
 
 /// Why a command could not do its work.
 #[derive(Debug)]
@@ -88,7 +87,7 @@ pub fn main() -> ExitCode {
     inherited::ignore_file_size_signal();
     let args = match args::Args::try_parse() {
         Ok(args) => args,
-        Err(error) => return refuse(&error),
+        Err(error) => return usage::refuse(error),
     };
     match dispatch(args) {
         Ok(code) => code,
@@ -97,16 +96,6 @@ pub fn main() -> ExitCode {
             let _ = writeln!(io::stderr(), "{failure}");
             ExitCode::from(failure.code)
         }
-    }
-}
-
-/// Prints what clap has to say: help and version to stdout with 0, mistakes to stderr with 2.
-fn refuse(error: &clap::Error) -> ExitCode {
-    terminal::die_on_broken_pipe();
-    let _ = error.print();
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-        _ => ExitCode::from(EXIT_USAGE),
     }
 }
 
@@ -123,7 +112,7 @@ fn dispatch(args: args::Args) -> Result<ExitCode, Failure> {
         args::Command::Doctor(doctor) => doctor::doctor(&doctor),
         args::Command::HookPath => library::print_path().map(done),
         args::Command::Completions { shell } => generate::completions(shell).map(done),
-        args::Command::Man => generate::man().map(done),
+        args::Command::Man { command } => generate::man(command.as_deref()).map(done),
     }
 }
 

@@ -17,6 +17,10 @@ use super::Failure;
 
 /// Means standard output where a file is asked for.
 const STANDARD_OUTPUT: &str = "-";
+/// How the report after `run`, which takes no `--top`, says to show all rows.
+const SHOW_ALL: &str = "perfvisor report DIR --top 0";
+/// Process ids that a hint spells out.
+const MOST_PIDS: usize = 20;
 /// Means no report at all.
 const NO_REPORT: &str = "none";
 
@@ -76,11 +80,35 @@ pub fn dump(args: &DumpArgs) -> Result<(), Failure> {
         json_lines: args.json,
         pid: args.pid,
         kinds: args.kind.clone(),
-        limit: args.limit,
+        limit: args.limit.filter(|limit| *limit > 0),
     };
+    if let Some(pid) = args.pid {
+        holds_process(&args.directory, pid)?;
+    }
     let mut out = BufWriter::new(io::stdout().lock());
-    read::dump(&args.directory, &mut out, &filter).map_err(unreadable)?;
-    out.flush().map_err(|error| cannot_write(Path::new(STANDARD_OUTPUT), &error))
+    let written = read::dump(&args.directory, &mut out, &filter).map_err(unreadable)?;
+    out.flush().map_err(|error| cannot_write(Path::new(STANDARD_OUTPUT), &error))?;
+    if written == 0 {
+        say(&format!("{} holds no record of these kinds", args.directory.display()));
+    }
+    Ok(())
+}
+
+/// Fails when the trace has no image of process `pid`: nothing printed looks like an empty one.
+fn holds_process(directory: &Path, pid: u32) -> Result<(), Failure> {
+    let folders = read::image_folders(directory).map_err(unreadable)?;
+    if folders.is_empty() || folders.iter().any(|folder| folder.pid == pid) {
+        return Ok(());
+    }
+    let mut pids: Vec<u32> = folders.iter().map(|folder| folder.pid).collect();
+    pids.dedup();
+    let more = pids.len().saturating_sub(MOST_PIDS);
+    let mut shown: Vec<String> = pids.iter().take(MOST_PIDS).map(u32::to_string).collect();
+    if more > 0 {
+        shown.push(format!("and {more} more"));
+    }
+    Err(Failure::new(format!("{} holds no process {pid}", directory.display()))
+        .advise(format!("it holds {}", shown.join(", "))))
 }
 
 /// What `run` shows when its program has ended. Nothing here changes the exit code.
@@ -89,7 +117,10 @@ pub fn after_run(directory: &Path, settings: &Settings, color: Color) {
         return complain(&failure);
     }
     let target = settings.path("report");
-    let wants_text = target.as_deref() != Some(Path::new(NO_REPORT));
+    let wants_text = match target.as_deref() {
+        Some(path) => path != Path::new(NO_REPORT),
+        None => !settings.is_on("quiet"),
+    };
     let page = settings.path("html");
     let data = settings.path("json");
     if wants_text || page.is_some() || data.is_some() {
@@ -102,7 +133,7 @@ pub fn after_run(directory: &Path, settings: &Settings, color: Color) {
                 results.extend(page.map(|path| write_to(&path, |out| html(&found, out))));
                 results.extend(data.map(|path| write_to(&path, |out| json(&found, out))));
                 for failure in results.into_iter().filter_map(Result::err) {
-                    complain(&failure);
+                    complain(&not_written(failure, directory));
                 }
             }
             Err(failure) => complain(&failure),
@@ -132,6 +163,20 @@ fn nothing_recorded(directory: &Path) -> Result<(), Failure> {
         ))
 }
 
+/// A report that was asked for and is missing: said so that it is not overlooked, for the exit code
+/// is the program's.
+fn not_written(failure: Failure, directory: &Path) -> Failure {
+    let shown = directory.display();
+    Failure::new(format!("REPORT NOT WRITTEN: {}", failure.text)).advise(format!(
+        "the recording is whole: perfvisor report {shown} (--html FILE, --json) writes it again"
+    ))
+}
+
+/// Whether the value `path` of the setting `key` names a file, not a stream or nothing.
+pub fn is_file(key: &str, path: &Path) -> bool {
+    path != Path::new(STANDARD_OUTPUT) && !(key == "report" && path == Path::new(NO_REPORT))
+}
+
 fn complain(failure: &Failure) {
     let _ = writeln!(io::stderr(), "{failure}");
 }
@@ -139,7 +184,12 @@ fn complain(failure: &Failure) {
 /// The text report of a run: to standard error unless asked otherwise, because standard output
 /// belongs to the program.
 fn write_text(found: &Findings, target: Option<&Path>, color: Color) -> Result<(), Failure> {
-    let options = |fd, color| TextOptions { width: width(fd), color, ..TextOptions::default() };
+    let options = |fd, color| TextOptions {
+        width: width(fd),
+        color,
+        show_all: SHOW_ALL,
+        ..TextOptions::default()
+    };
     match target {
         None => {
             let options = options(libc::STDERR_FILENO, color.wanted(&io::stderr()));

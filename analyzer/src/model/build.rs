@@ -60,6 +60,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     profile.apis.clone_from(&tables.apis);
     profile.sites.clone_from(&tables.sites);
     profile.coverage.skips.clone_from(&tables.skips);
+    profile.coverage.skipped_names.clone_from(&tables.skipped_names);
     // Events use the groups' ids, so they are read before groups are sorted.
     let mut damages = Vec::new();
     profile.events = events(&gathered, &tables, &clocks, &cast, &mut damages);

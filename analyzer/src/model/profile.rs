@@ -9,6 +9,7 @@ use super::ids::{ComponentId, ImageId};
 use super::program::{Api, Component, Site, Thread, ThreadGroup};
 use crate::read::Damage;
 use serde::Serialize;
+use std::collections::BTreeSet;
 
 /// Everything known of one run.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -216,6 +217,9 @@ pub struct Coverage {
     pub sites_counted_only: u64,
     /// Slots left alone, by component and reason, most first.
     pub skips: Vec<SkipRow>,
+    /// All names of slots left alone.
+    #[serde(skip)]
+    pub skipped_names: BTreeSet<String>,
     /// Components whose symbols could not be used, with the reason.
     pub unsymbolised: Vec<Unsymbolised>,
     /// Exact number of all calls.

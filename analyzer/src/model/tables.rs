@@ -111,6 +111,8 @@ pub struct Tables {
     pub sites: Vec<Site>,
     /// Skipped slots.
     pub skips: Vec<SkipRow>,
+    /// All names of skipped slots.
+    pub skipped_names: BTreeSet<String>,
     /// One map per image, in the order of images.
     pub maps: Vec<ImageMap>,
     component_ids: HashMap<(String, String), ComponentId>,
@@ -192,6 +194,7 @@ impl Tables {
                         Ok(reason) => reason.text().to_owned(),
                         Err(raw) => format!("reason {raw}"),
                     };
+                    self.skipped_names.insert(name.clone());
                     let skips_len = self.skips.len();
                     let at = *skips.entry((component, reason.clone())).or_insert(skips_len);
                     if at == skips_len {

@@ -24,11 +24,12 @@ pub struct DumpFilter {
     pub limit: Option<u64>,
 }
 
-/// Writes the raw records of the trace in `directory` to `out`: damaged places are records too.
+/// Writes the raw records of the trace in `directory` to `out` and returns how many: damaged places
+/// are records too.
 ///
 /// # Errors
 /// When nothing of the trace can be read or `out` cannot be written.
-pub fn dump(directory: &Path, out: &mut dyn Write, filter: &DumpFilter) -> Result<(), ReadError> {
+pub fn dump(directory: &Path, out: &mut dyn Write, filter: &DumpFilter) -> Result<u64, ReadError> {
     let folders = image_folders(directory)?;
     if folders.is_empty() {
         return Err(ReadError::NoTrace {
@@ -51,7 +52,7 @@ pub fn dump(directory: &Path, out: &mut dyn Write, filter: &DumpFilter) -> Resul
         readable += 1;
         match dump_image(directory, folder, &process, &mut lines) {
             Ok(()) => {}
-            Err(Stop::Limit) => return Ok(()),
+            Err(Stop::Limit) => return Ok(lines.written),
             Err(Stop::Io(source)) => {
                 return Err(ReadError::Io { path: "standard output".into(), source });
             }
@@ -61,9 +62,9 @@ pub fn dump(directory: &Path, out: &mut dyn Write, filter: &DumpFilter) -> Resul
         (0, Some(error)) => Err(error),
         (_, Some(error)) => {
             let _ = lines.damage(&error.into_damage(directory));
-            Ok(())
+            Ok(lines.written)
         }
-        _ => Ok(()),
+        _ => Ok(lines.written),
     }
 }
 

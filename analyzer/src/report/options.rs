@@ -71,6 +71,8 @@ pub struct TextOptions {
     pub sort: SortBy,
     /// Rows shown of each list (APIs of a group, slow calls, locks); 0 = all.
     pub top: usize,
+    /// What the reader types to see all rows.
+    pub show_all: &'static str,
     /// Only thread groups whose name or executable matches.
     pub group_filter: Vec<String>,
     /// Only APIs whose name or symbol matches.
@@ -92,6 +94,7 @@ impl Default for TextOptions {
             color: false,
             sort: SortBy::default(),
             top: 12,
+            show_all: "--top 0",
             group_filter: Vec::new(),
             api_filter: Vec::new(),
             component_filter: Vec::new(),

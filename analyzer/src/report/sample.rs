@@ -3,7 +3,7 @@
 
 use crate::analysis::{Evidence, Finding, FindingKind, Grade, Place};
 use crate::model::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A name that steers a terminal, closes a script and opens a tag.
 pub const HOSTILE: &str = "evil\u{1b}[31m</script><img src=x onerror=alert(1)>&\"'`";
@@ -384,6 +384,7 @@ fn coverage() -> Coverage {
         sites: 6,
         sites_called: 6,
         sites_counted_only: 1,
+        skipped_names: BTreeSet::new(),
         skips: vec![
             SkipRow {
                 component: ComponentId(0),

@@ -96,8 +96,9 @@ impl Page<'_> {
     fn rest(&mut self, hidden: usize, what: &str) {
         if hidden > 0 {
             let text = format!(
-                "… and {} more (--top 0 shows all).",
-                super::units::plural(hidden as u64, what)
+                "… and {} more ({} shows all).",
+                super::units::plural(hidden as u64, what),
+                self.options.show_all
             );
             self.paragraph(Tone::Faint, 2, &text);
         }

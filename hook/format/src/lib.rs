@@ -7,6 +7,7 @@
 #![no_std]
 
 mod cell;
+pub mod glob;
 mod header;
 mod histogram;
 mod record;

@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use super::elf::file_name;
-use super::glob;
+use perfvisor_format::glob;
 
 /// Include and exclude globs, as the settings name them.
 #[derive(Clone, Debug, Default)]

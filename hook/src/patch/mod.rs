@@ -9,8 +9,8 @@
 //! functions, length  how to know that         near      where they are led to
 //! settled  whether the loader is done with it loaded    what was done to which component
 //! ranges   which component an address is in   sites     stubs and call-site numbers
-//! glob     the user's patterns for names       exclusive a lock that is never waited for
-//! got      the order of all this               scan      when it happens, and by whom
+//! got      the order of all this               exclusive a lock that is never waited for
+//!                                              scan      when it happens, and by whom
 //! ```
 //!
 //! What may not happen here, and why:
@@ -34,7 +34,6 @@ pub mod elf;
 mod exclusive;
 pub mod filter;
 mod functions;
-mod glob;
 pub mod got;
 pub mod insn;
 mod length;

@@ -9,6 +9,7 @@ pub mod file;
 pub mod fold;
 pub mod lock;
 pub mod process;
+pub mod run;
 pub mod segment;
 pub mod threads;
 

@@ -78,8 +78,8 @@ pub fn header() -> Option<&'static mut ProcessHeader> {
     Some(unsafe { &mut *p.mapping.base.add(FileHeader::BYTES).cast::<ProcessHeader>() })
 }
 
-/// Makes `out` (and parents) and in it the image's own directory; returns it and the generation.
-fn make_directory(out: &[u8], pid: u32) -> Result<(CString, u32), String> {
+/// Makes `out` and its parents; returns its absolute path, which ends with a slash.
+pub fn make_root(out: &[u8]) -> Result<Vec<u8>, String> {
     let shown = String::from_utf8_lossy(out).into_owned();
     let mut root = Vec::new();
     if out.first() != Some(&b'/') {
@@ -91,6 +91,13 @@ fn make_directory(out: &[u8], pid: u32) -> Result<(CString, u32), String> {
     if root.last() != Some(&b'/') {
         root.push(b'/');
     }
+    Ok(root)
+}
+
+/// Makes `out` (and parents) and in it the image's own directory; returns it and the generation.
+fn make_directory(out: &[u8], pid: u32) -> Result<(CString, u32), String> {
+    let shown = String::from_utf8_lossy(out).into_owned();
+    let root = make_root(out)?;
     for generation in 0..10_000 {
         let mut path = root.clone();
         path.extend_from_slice(format!("p{pid}.{generation}").as_bytes());

@@ -36,13 +36,14 @@ pub struct Outcome {
     pub max_rss_kib: u64,
 }
 
-/// Runs `path` under the name `command`. Fails when it cannot be started.
+/// Runs `path` under the name `command`; returns with the signals still blocked. Fails when it
+/// cannot be started.
 pub fn run(
     path: &Path,
     command: &OsStr,
     arguments: &[OsString],
     environment: &[(&'static str, Option<OsString>)],
-) -> io::Result<Outcome> {
+) -> io::Result<(Outcome, Blocked)> {
     // Changed here and not through Command, which would sort the environment and drop malformed
     // entries: the program must find it as it was. Nothing of ours reads it from here on, and no
     // other thread runs yet.
@@ -52,7 +53,7 @@ pub fn run(
             None => std::env::remove_var(name),
         }
     }
-    let blocked = Blocked::new();
+    let mut blocked = Blocked::new();
     let start_realtime_ns =
         SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64);
     let start = Instant::now();
@@ -71,11 +72,12 @@ pub fn run(
         });
     }
     let pid = starter.spawn()?.id() as i32;
-    Ok(wait(pid, &blocked, start, start_realtime_ns))
+    let outcome = wait(pid, &mut blocked, start, start_realtime_ns);
+    Ok((outcome, blocked))
 }
 
 /// Passes signals on until the program has ended.
-fn wait(pid: i32, blocked: &Blocked, start: Instant, start_realtime_ns: u64) -> Outcome {
+fn wait(pid: i32, blocked: &mut Blocked, start: Instant, start_realtime_ns: u64) -> Outcome {
     let mut asked_to_stop = false;
     loop {
         let arrived = blocked.next();

@@ -13,19 +13,29 @@ use super::super::{Failure, EXIT_OURS};
 const LEAST_FREE_BYTES: u64 = 4 << 20;
 /// Names tried when the one of this process id is taken by an earlier run.
 const MOST_NAMES: u32 = 1000;
+/// The file that says which run a directory belongs to: the hook of any other refuses it.
+const RUN_ID: &str = "run.id";
 
 /// Where the trace goes.
 #[derive(Debug)]
 pub struct Directory {
     /// Absolute path: the program may change its working directory.
     pub path: PathBuf,
+    /// What tells the processes of this run from others that find the directory named in their
+    /// environment: it stands in [`RUN_ID`] and in `PERFVISOR_RUN`.
+    pub run_id: String,
     /// We made it.
     new: bool,
 }
 
 impl Directory {
-    /// Leaves no empty directory behind when nothing was run.
-    pub fn remove_if_new(&self) {
+    fn at(path: PathBuf, new: bool) -> Self {
+        Self { path, run_id: new_id(), new }
+    }
+
+    /// Leaves nothing behind when nothing was run.
+    pub fn abandon(&self) {
+        let _ = fs::remove_file(self.path.join(RUN_ID));
         if self.new {
             // Fails, rightly, if somebody put something there.
             let _ = fs::remove_dir(&self.path);
@@ -39,11 +49,19 @@ pub fn prepare(asked: Option<&Path>, command: &OsStr) -> Result<Directory, Failu
         Some(path) => given(path)?,
         None => fresh(command)?,
     };
-    if let Err(failure) = check_room(&directory.path) {
-        directory.remove_if_new();
-        return Err(failure);
-    }
+    let marked = check_room(&directory.path).and_then(|()| {
+        fs::write(directory.path.join(RUN_ID), format!("{}\n", directory.run_id))
+            .map_err(|error| refuse(&directory.path, format_args!("cannot write there: {error}")))
+    });
+    marked.inspect_err(|_| directory.abandon())?;
     Ok(directory)
+}
+
+fn new_id() -> String {
+    let mut id = u64::from(std::process::id()) << 32;
+    // SAFETY: getrandom fills the 8 bytes; without entropy the process id remains.
+    unsafe { libc::getrandom((&raw mut id).cast(), 8, libc::GRND_NONBLOCK) };
+    format!("{id:016x}")
 }
 
 fn refuse(path: &Path, why: impl std::fmt::Display) -> Failure {
@@ -58,11 +76,11 @@ fn given(path: &Path) -> Result<Directory, Failure> {
                 return Err(refuse(path, "exists and is not empty")
                     .advise("choose another with -o, or remove it first"));
             }
-            Ok(Directory { path: absolute, new: false })
+            Ok(Directory::at(absolute, false))
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             fs::create_dir_all(&absolute).map_err(|error| refuse(path, error))?;
-            Ok(Directory { path: absolute, new: true })
+            Ok(Directory::at(absolute, true))
         }
         Err(error) if error.kind() == io::ErrorKind::NotADirectory => {
             Err(refuse(path, "exists and is not a directory"))
@@ -85,7 +103,7 @@ fn fresh(command: &OsStr) -> Result<Directory, Failure> {
         }
         let path = here.join(name);
         match fs::create_dir(&path) {
-            Ok(()) => return Ok(Directory { path, new: true }),
+            Ok(()) => return Ok(Directory::at(path, true)),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => {
                 return Err(refuse(&path, error).advise("choose a writable place with -o DIR"));
@@ -136,7 +154,9 @@ mod tests {
         let command = OsStr::new("x");
         let made = prepare(Some(&base.join("a/b")), command).unwrap();
         assert!(made.path.is_absolute() && made.path.is_dir());
-        made.remove_if_new();
+        let id = fs::read_to_string(made.path.join(RUN_ID)).unwrap();
+        assert!(id.trim_end() == made.run_id && id.len() == 17, "{id}");
+        made.abandon();
         assert!(!made.path.exists());
         fs::write(base.join("a/file"), "").unwrap();
         let used = prepare(Some(&base.join("a")), command).unwrap_err();

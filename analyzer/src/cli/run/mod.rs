@@ -1,15 +1,17 @@
 //! `perfvisor run`: check, start with the hook preloaded, wait, report, and end as the program did.
 //!
 //! ```text
-//! settings → program::find, inspect → directory::prepare → library::unpack → child::run
-//!          → run.json → view::after_run → the program's exit code, or its signal
+//! settings → program::find, inspect → library::unpack → directory::prepare → targets::check
+//!          → child::run → run.json → trim → view::after_run → the program's exit code, or its signal
 //! ```
 //! Nothing is run unless all checks before `child::run` passed; what fails after it is said on
-//! standard error and changes no exit code.
+//! standard error, quiet or not, and changes no exit code.
 
 mod child;
 mod directory;
 mod signals;
+mod targets;
+mod trim;
 
 pub use directory::{check_room, free_bytes};
 
@@ -26,6 +28,7 @@ use super::program::{self, Obstacle};
 use super::settings::{self, Settings};
 use super::{library, view, Failure, EXIT_CANNOT_EXECUTE, EXIT_NOT_FOUND, EXIT_OURS};
 use child::{Ended, Outcome};
+use directory::Directory;
 
 /// Version of `run.json`.
 const RUN_SCHEMA: u32 = 1;
@@ -46,19 +49,23 @@ pub fn run(args: &RunArgs) -> Result<ExitCode, Failure> {
     let path = check(command)?;
     let library = library::unpack()?;
     let directory = directory::prepare(settings.path("out").as_deref(), command)?;
-    let environment = environment(&settings, &library, &directory.path);
-    let outcome = child::run(&path, command, arguments, &environment).map_err(|error| {
-        directory.remove_if_new();
-        let code = match error.raw_os_error() {
-            Some(libc::ENOENT) => EXIT_NOT_FOUND,
-            Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => EXIT_OURS,
-            _ => EXIT_CANNOT_EXECUTE,
-        };
-        Failure::new(format!("cannot run {}: {error}", path.display())).with_code(code)
-    })?;
+    targets::check(&settings).inspect_err(|_| directory.abandon())?;
+    let environment = environment(&settings, &library, &directory);
+    let (outcome, signals) =
+        child::run(&path, command, arguments, &environment).map_err(|error| {
+            directory.abandon();
+            let code = match error.raw_os_error() {
+                Some(libc::ENOENT) => EXIT_NOT_FOUND,
+                Some(libc::EAGAIN | libc::ENOMEM | libc::EMFILE | libc::ENFILE) => EXIT_OURS,
+                _ => EXIT_CANNOT_EXECUTE,
+            };
+            Failure::new(format!("cannot run {}: {error}", path.display())).with_code(code)
+        })?;
+    signals.hold();
     if let Err(error) = write_run_json(&directory.path, &args.command, &outcome) {
         say(&format!("{}: {error}", directory.path.join("run.json").display()));
     }
+    trim::trim(&directory.path);
     view::after_run(&directory.path, &settings, args.color);
     match outcome.ended {
         Ended::Exit(code) => Ok(ExitCode::from(code)),
@@ -92,14 +99,15 @@ fn check(command: &OsStr) -> Result<PathBuf, Failure> {
 fn environment(
     settings: &Settings,
     library: &Path,
-    directory: &Path,
+    directory: &Directory,
 ) -> Vec<(&'static str, Option<OsString>)> {
     let mut variables: Vec<(&'static str, Option<OsString>)> = settings
         .environment()
         .into_iter()
         .map(|(name, value)| (name, value.map(OsStr::to_owned)))
         .collect();
-    variables.push(("PERFVISOR_OUT", Some(directory.as_os_str().to_owned())));
+    variables.push(("PERFVISOR_OUT", Some(directory.path.as_os_str().to_owned())));
+    variables.push((settings::RUN_VARIABLE, Some(directory.run_id.clone().into())));
     let preload = preload(library.as_os_str(), std::env::var_os("LD_PRELOAD").as_deref());
     variables.push(("LD_PRELOAD", Some(preload)));
     variables

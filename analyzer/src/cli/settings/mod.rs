@@ -84,7 +84,7 @@ pub static SETTINGS: &[Setting] = &[
     hook("slow-calls", "PERFVISOR_SLOW_CALLS", Kind::Count { min: 0, max: 1 << 16 }, "N",
         "Slow calls kept per thread [default: 256]"),
     hook("quiet", "PERFVISOR_QUIET", Kind::Switch { default: false }, "BOOL",
-        "No messages of our own on standard error"),
+        "Nothing of ours on standard error but failures: no messages, and no report unless --report"),
     run("report", "PERFVISOR_REPORT", "FILE",
         "Write the report there; - is standard output, none is no report [default: standard error]"),
     run("html", "PERFVISOR_HTML", "FILE", "Also write the report as one HTML page"),
@@ -93,6 +93,9 @@ pub static SETTINGS: &[Setting] = &[
 
 /// The environment variable that names a settings file when no `--config` does.
 const CONFIG_VARIABLE: &str = "PERFVISOR_CONFIG";
+
+/// The environment variable by which processes of one run know one another; no setting.
+pub const RUN_VARIABLE: &str = "PERFVISOR_RUN";
 
 /// The settings in force: for each row that was given, its value as the hook reads it.
 #[derive(Clone, Debug, Default)]
@@ -182,7 +185,8 @@ fn from_environment(
 /// Variables that look like settings and are none: a misspelt one would be ignored silently.
 pub fn unknown_variables() -> Vec<String> {
     let known = |name: &str| {
-        name == CONFIG_VARIABLE || SETTINGS.iter().any(|setting| setting.variable == name)
+        [CONFIG_VARIABLE, RUN_VARIABLE].contains(&name)
+            || SETTINGS.iter().any(|setting| setting.variable == name)
     };
     env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
@@ -191,7 +195,7 @@ pub fn unknown_variables() -> Vec<String> {
 }
 
 /// The word of `words` nearest to `wrong`, if any is near enough to be meant.
-fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(wrong: &str, words: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     words
         .map(|word| (distance(wrong, word), word))
         .min()

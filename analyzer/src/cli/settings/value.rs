@@ -2,6 +2,8 @@
 
 use std::ffi::{OsStr, OsString};
 
+use perfvisor_format::glob;
+
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -35,7 +37,11 @@ impl Kind {
             Self::Count { min, max } => format!("a whole number from {min} to {max}"),
             Self::Bytes => "a size such as 4096, 64MiB or 1GiB".into(),
             Self::Duration => "a time such as 500ms, 30s or 2m".into(),
-            Self::Globs => "globs separated by commas, such as libc.so*,libz*".into(),
+            Self::Globs => {
+                "globs separated by commas, such as libc.so*,libz* (a `[` needs its `]`, \
+                            a `\\` something behind it)"
+                    .into()
+            }
             Self::Path => "a path".into(),
         }
     }
@@ -63,7 +69,8 @@ impl Kind {
             }
             Self::Globs => {
                 let globs: Vec<&str> = text.split(',').map(str::trim).collect();
-                globs.iter().all(|glob| !glob.is_empty()).then(|| globs.join(","))
+                let fine = |glob: &&str| !glob.is_empty() && glob::is_whole(glob.as_bytes());
+                globs.iter().all(fine).then(|| globs.join(","))
             }
             Self::Path => Some(text.to_owned()),
         }
@@ -146,6 +153,8 @@ mod tests {
             (Kind::Duration, "0s"),
             (Kind::Duration, "soon"),
             (Kind::Globs, "a,,b"),
+            (Kind::Globs, "a,["),
+            (Kind::Globs, "a\\"),
             (Kind::Path, ""),
         ] {
             assert_eq!(kind.read(OsStr::new(raw)), Err(kind.expected()), "{raw:?}");

@@ -44,7 +44,7 @@ pub(super) fn draw(page: &mut Page) {
     }
     page.table(&table);
     if !cut.is_empty() {
-        let text = format!("Not shown: {} (--top 0 shows all).", cut.join(", "));
+        let text = format!("Not shown: {} ({} shows all).", cut.join(", "), page.options.show_all);
         page.paragraph(Tone::Faint, 2, &text);
     }
 }

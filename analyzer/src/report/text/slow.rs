@@ -29,7 +29,11 @@ pub(super) fn draw(page: &mut Page) {
         let why = match (page.profile.slow_calls.is_empty(), many) {
             (true, _) => "None: no call took far longer than others of its site.".to_owned(),
             (false, 0) => "None passes the filters.".to_owned(),
-            _ => format!("None beyond the usual by {} or more (--top 0 shows all).", time(least)),
+            _ => format!(
+                "None beyond the usual by {} or more ({} shows all).",
+                time(least),
+                page.options.show_all
+            ),
         };
         page.paragraph(Tone::Plain, 2, &why);
         return;

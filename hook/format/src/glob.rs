@@ -1,13 +1,42 @@
 //! Globs on names: `*` any bytes, `?` one byte, `[a-z]` one of some, `[!a-z]` or `[^a-z]` one of the
 //! others, `\` the next byte itself, and a `!` in front turns the answer round.
 //!
-//! Of our own because the crates for it are written for paths and need the standard library. Braces
+//! Here because both sides need the same meaning: the hook chooses call sites by them, the analyzer
+//! says which chose nothing. Of our own because the crates for it are written for paths and need the standard library. Braces
 //! have no meaning here: the comma, which would part their contents, parts globs already.
 
 /// Whether all of `name` matches `glob`. What is not closed or not finished matches nothing.
 pub fn matches(glob: &[u8], name: &[u8]) -> bool {
     let turns = glob.iter().take_while(|&&byte| byte == b'!').count();
     fits(glob.get(turns..).unwrap_or_default(), name) != (turns % 2 == 1)
+}
+
+/// Whether `glob` is closed and finished everywhere; one that is not matches nothing.
+pub fn is_whole(glob: &[u8]) -> bool {
+    let mut at = 0;
+    while let Some(&byte) = glob.get(at) {
+        let used = match byte {
+            b'[' => class_end(glob.get(at..).unwrap_or_default()),
+            b'\\' => glob.get(at + 1).map(|_| 2),
+            _ => Some(1),
+        };
+        let Some(used) = used else { return false };
+        at += used;
+    }
+    true
+}
+
+/// Length of the class in brackets that `glob` begins with.
+fn class_end(glob: &[u8]) -> Option<usize> {
+    let first = 1 + usize::from(matches!(glob.get(1)?, b'!' | b'^'));
+    let mut at = first;
+    while *glob.get(at)? != b']' || at == first {
+        (_, at) = member(glob, at)?;
+        if *glob.get(at)? == b'-' && *glob.get(at + 1)? != b']' {
+            (_, at) = member(glob, at + 1)?;
+        }
+    }
+    Some(at + 1)
 }
 
 /// Each star first takes nothing. On a mismatch the last star takes one byte more; an earlier one
@@ -72,7 +101,9 @@ fn member(glob: &[u8], at: usize) -> Option<(u8, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    extern crate std;
+    use super::{is_whole, matches};
+    use std::{format, string::String};
 
     fn all(glob: &str, names: &[&str]) -> bool {
         names.iter().all(|name| matches(glob.as_bytes(), name.as_bytes()))
@@ -122,12 +153,16 @@ mod tests {
     fn what_is_not_closed_matches_nothing() {
         for glob in ["[", "[a", "[a-", "[!", "[]", "\\", "[\\", "x["] {
             assert!(none(glob, &["[", "a", "\\", "]", "x", "x[", glob]), "{glob}");
+            assert!(!is_whole(glob.as_bytes()), "{glob}");
+        }
+        for glob in ["", "*", "!!x", "[]x]", "[!]x]", "[a-]", "[\\]]", "a\\*[b-d]?", "]"] {
+            assert!(is_whole(glob.as_bytes()), "{glob}");
         }
     }
 
     #[test]
     fn many_stars_end_soon() {
-        let name = "a".repeat(5000);
+        let name: String = "a".repeat(5000);
         assert!(none(&format!("{}b", "*a".repeat(200)), &[&name]));
     }
 }

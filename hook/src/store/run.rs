@@ -1,0 +1,133 @@
+//! Which run a directory belongs to: the file `run.id`, and `PERFVISOR_RUN` in the environment.
+//!
+//! All processes of a run write into one directory, and nothing else may: a report on two runs is of
+//! neither. The first process (or `perfvisor run`) draws an id, writes it into the directory and
+//! hands it to its children in the environment; who comes with another id, or with none into a
+//! directory that holds anything, is refused.
+
+use super::process;
+use crate::config;
+use crate::files::{self, Errno};
+use alloc::ffi::CString;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+/// The variable that holds the run's id.
+const VARIABLE: &core::ffi::CStr = c"PERFVISOR_RUN";
+/// The file that holds it.
+const FILE: &[u8] = b"run.id";
+/// Looks at a file that somebody is just writing, one a millisecond.
+const MOST_LOOKS: u32 = 100;
+
+/// Whether this process may write into its directory.
+pub enum Entry {
+    /// It is of the directory's run.
+    Member,
+    /// It is not, and no process it starts will be.
+    Stranger(String),
+}
+
+/// Whether somebody (`perfvisor run`, or the hook in a process above) has begun the run.
+pub fn is_begun() -> bool {
+    given().is_some()
+}
+
+fn given() -> Option<&'static [u8]> {
+    config::variable(VARIABLE).filter(|id| !id.is_empty())
+}
+
+/// Makes the directory `out` if it is missing and enters its run, or begins it. Where the id is new
+/// it is put into the environment for the children if `tell`: not in a process that runs already,
+/// where another thread may be reading the environment.
+pub fn enter(out: &[u8], tell: bool) -> Result<Entry, String> {
+    let root = process::make_root(out)?;
+    let given = given();
+    let id = given.map_or_else(new_id, <[u8]>::to_vec);
+    let shown = String::from_utf8_lossy(out).into_owned();
+    let entered = enter_as(&root, &id).map_err(|e| format!("{shown}/run.id: {e}"))?;
+    if let Some(why) = entered {
+        return Ok(Entry::Stranger(format!(
+            "{shown} {why}; name a new directory in PERFVISOR_OUT"
+        )));
+    }
+    if let (None, true, Ok(id)) = (given, tell, CString::new(id)) {
+        // SAFETY: two C strings, which setenv copies; the program's threads do not run yet.
+        unsafe { libc::setenv(VARIABLE.as_ptr(), id.as_ptr(), 1) };
+    }
+    Ok(Entry::Member)
+}
+
+/// Keeps the id from children that are not followed.
+pub fn hide() {
+    // SAFETY: a C string; the program's threads do not run yet.
+    unsafe { libc::unsetenv(VARIABLE.as_ptr()) };
+}
+
+fn new_id() -> Vec<u8> {
+    let mut id = perfvisor_probe::clock::now();
+    // SAFETY: getrandom fills 8 bytes; without entropy the time stamp remains.
+    unsafe { libc::getrandom((&raw mut id).cast(), 8, libc::GRND_NONBLOCK) };
+    format!("{id:016x}").into_bytes()
+}
+
+/// Enters or begins run `id` in the directory `root`, which ends with a slash. Why not, if not.
+fn enter_as(root: &[u8], id: &[u8]) -> Result<Option<&'static str>, Errno> {
+    let directory = files::c_path(root)?;
+    let file = files::c_path([root, FILE].concat())?;
+    let mut strange = false;
+    for _ in 0..MOST_LOOKS {
+        match files::read(&file) {
+            Ok(found) if found.trim_ascii_end() == id => return Ok(None),
+            Ok(found) if !found.is_empty() => return Ok(Some("holds another run")),
+            // Whoever made it has not written it yet.
+            Ok(_) => pause(),
+            // Nobody's: other files are those of a stranger, unless its run began between the looks.
+            Err(Errno(libc::ENOENT)) if strange => return Ok(Some("holds other files")),
+            Err(Errno(libc::ENOENT)) => {
+                strange = files::any_entry(&directory, |name| name != FILE)?;
+                if !strange && files::write_new(&file, &[id, b"\n"].concat())? {
+                    return Ok(None);
+                }
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(Some("holds a run that never began (its run.id is empty)"))
+}
+
+fn pause() {
+    let millisecond = libc::timespec { tv_sec: 0, tv_nsec: 1_000_000 };
+    // SAFETY: reads the local.
+    unsafe { libc::nanosleep(&millisecond, core::ptr::null_mut()) };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::enter_as;
+    use std::os::unix::ffi::OsStrExt;
+
+    #[test]
+    fn a_directory_is_of_the_run_that_found_it_empty() {
+        let place = std::env::temp_dir().join(format!("run-id-{}", std::process::id()));
+        let fresh = |name: &str| {
+            let path = place.join(name);
+            std::fs::create_dir_all(&path).expect("a directory");
+            let root = [path.as_os_str().as_bytes(), b"/"].concat();
+            (path, root)
+        };
+        let (path, root) = fresh("empty");
+        assert_eq!(enter_as(&root, b"one"), Ok(None));
+        std::fs::create_dir(path.join("p1.0")).expect("an image");
+        assert_eq!(enter_as(&root, b"one"), Ok(None));
+        assert_eq!(enter_as(&root, b"on"), Ok(Some("holds another run")));
+        assert_eq!(std::fs::read(path.join("run.id")).expect("the id"), b"one\n");
+        let (path, root) = fresh("foreign");
+        std::fs::write(path.join("notes"), "mine").expect("a file");
+        assert_eq!(enter_as(&root, b"one"), Ok(Some("holds other files")));
+        assert!(!path.join("run.id").exists());
+        let (path, root) = fresh("never begun");
+        std::fs::write(path.join("run.id"), "").expect("a file");
+        assert!(enter_as(&root, b"one").is_ok_and(|why| why.is_some()));
+        std::fs::remove_dir_all(&place).expect("removed");
+    }
+}
