@@ -307,6 +307,7 @@ mod tests {
         for &(value, calls) in cycles {
             sums.histogram.add_value(value + 10, calls);
             sums.timed += calls;
+            sums.total.total_ns += (value * calls) as f64;
             sums.min_ns = sums.min_ns.min(value as f64);
             sums.max_ns = sums.max_ns.max(value as f64);
         }
