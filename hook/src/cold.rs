@@ -58,7 +58,7 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
     if load::phase() == Phase::Forked {
         load::begin_child();
     }
-    if load::phase() != Phase::Recording || crate::interpose::thread_has_ended() {
+    if load::phase() != Phase::Recording || crate::interpose::thread_is_closed() {
         return null_mut();
     }
     let _cold = Cold::enter();
@@ -205,11 +205,9 @@ unsafe fn put_spare(thread: *mut Thread) {
 /// The calling thread ends: notes it, keeps or folds its segment. Called by the last TSD round.
 pub fn end_thread(thread: *mut Thread) {
     let _cold = Cold::enter();
-    // SAFETY: under the cold lock; the thread's stubs count into the idle table from here on.
+    crate::interpose::close_thread();
+    // SAFETY: under the cold lock; the thread's stubs count for the process from here on.
     unsafe {
-        let local = local();
-        (*local).table = perfvisor_probe::thread::idle_table();
-        (*local).thread = null_mut();
         unlink_live(thread);
         events::close(thread);
         let index = (*thread).index;

@@ -156,3 +156,14 @@ fn waits_of_rust_threads_for_their_lock_are_waits() {
     let (wait, exec) = (number(&holder["wait_ns"]), number(&holder["exec_ns"]));
     assert!(wait > 80e6 && exec < 0.2 * wait, "slept {wait} ns, executed {exec} ns");
 }
+
+#[test]
+fn a_thread_that_has_ended_is_not_met_again() {
+    let recording = Perfvisor::testapp("nonpie_threads").record();
+    let report = recording.report();
+    let groups = report.table("groups");
+    let names: Vec<_> = groups.iter().map(|group| &group["name"]).collect();
+    assert_eq!(report.table("threads").len(), 1001, "{names:?}");
+    let (_, group) = report.group("brief");
+    assert_eq!(group["threads"].as_array().map(Vec::len), Some(1000), "{names:?}");
+}

@@ -13,7 +13,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use perfvisor_probe::seam::Frame;
 use perfvisor_probe::thread::{idle_table, local, Thread};
 
-pub use thread::{mark_thread, thread_has_ended};
+pub use thread::{close_thread, mark_thread, thread_is_closed};
 
 /// What happens at the entry of a special site; 0 is nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
