@@ -2,7 +2,8 @@
 
 use crate::load::{self, Phase};
 use crate::store::lock::Cold;
-use crate::store::{events, fold, segment, threads};
+use crate::store::segment::NoFile;
+use crate::store::{events, fold, late, segment, threads};
 use core::ptr::null_mut;
 use perfvisor_format::{BlockKind, SegmentKind, ThreadState};
 use perfvisor_probe::cold::ColdCalls;
@@ -64,15 +65,13 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
     let _cold = Cold::enter();
     // SAFETY: under the cold lock, for the calling thread.
     unsafe {
-        let thread = take_spare();
-        if thread.is_null() {
-            lose_thread();
-            return null_mut();
-        }
+        let thread = match take_spare() {
+            Ok(thread) => thread,
+            Err(why) => return lose_thread(why),
+        };
         let Some((index, record)) = threads::add() else {
             put_spare(thread);
-            lose_thread();
-            return null_mut();
+            return lose_thread(NoFile::Room);
         };
         fill_record(record, beginning);
         record.segment = (*thread).segment_number;
@@ -89,16 +88,24 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
     }
 }
 
-fn lose_thread() {
+/// Gives the calling thread up, once and for all: to try again at each of its calls would cost it
+/// more than being recorded, and count it once a call.
+fn lose_thread(why: NoFile) -> *mut Thread {
+    crate::interpose::close_thread();
     if let Some(header) = crate::store::process::header() {
         if header.lost_threads == 0 {
-            crate::diag::message(
-                "a thread could not be recorded (no memory, disk space or file); its calls are \
-                 counted for the whole process only",
-            );
+            let calls = match late::kept() {
+                late::Kept::All => "counted for the whole process only",
+                late::Kept::Some => "counted for the whole process only, or as lost",
+                late::Kept::None => "counted as lost",
+            };
+            crate::diag::message(&format!(
+                "a thread could not be recorded ({why}); its calls are {calls}"
+            ));
         }
         header.lost_threads += 1;
     }
+    null_mut()
 }
 
 fn fill_record(record: &mut perfvisor_format::ThreadRecord, beginning: &Beginning) {
@@ -174,23 +181,25 @@ unsafe fn fill_thread(
     }
 }
 
-unsafe fn take_spare() -> *mut Thread {
+unsafe fn take_spare() -> Result<*mut Thread, NoFile> {
     // SAFETY: under the cold lock.
     unsafe {
         let mut thread = SPARE;
         if thread.is_null() {
             thread = segment::new_private();
             if thread.is_null() {
-                return thread;
+                return Err(NoFile::Room);
             }
         } else {
             SPARE = (*thread).next;
         }
-        if (*thread).base.is_null() && !segment::attach_file(thread, SegmentKind::Thread) {
-            put_spare(thread);
-            return null_mut();
+        if (*thread).base.is_null() {
+            if let Err(why) = segment::attach_file(thread, SegmentKind::Thread) {
+                put_spare(thread);
+                return Err(why);
+            }
         }
-        thread
+        Ok(thread)
     }
 }
 

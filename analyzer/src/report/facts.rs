@@ -2,7 +2,7 @@
 
 use super::lookup::Lookup;
 use super::units::{bytes, count, plural, share, time};
-use crate::analysis::{Finding, FindingKind};
+use crate::analysis::{threads_lost_because, Finding, FindingKind};
 use crate::model::{Damage, Image, ImageEnd, Profile};
 use std::collections::HashSet;
 
@@ -69,8 +69,13 @@ pub fn losses(profile: &Profile) -> Vec<String> {
             said.push(format!("{} {meaning}", plural(number, what)));
         }
     };
-    lost(losses.lost_calls, "call", "could be kept nowhere (no memory or disk): not in any count.");
-    lost(losses.lost_threads, "thread", "could not be recorded (no memory, disk or file).");
+    lost(
+        losses.lost_calls,
+        "call",
+        "could be kept nowhere (no memory, disk or file): not in any count.",
+    );
+    let why = threads_lost_because(profile).unwrap_or("no memory, disk space or file");
+    lost(losses.lost_threads, "thread", &format!("could not be recorded ({why})."));
     lost(losses.lost_records, "record", "of the process file not written: names may be missing.");
     lost(losses.lost_cells, "timed call", "had no room for their time: counted, but not timed.");
     lost(
