@@ -120,7 +120,7 @@ fn fill_record(record: &mut perfvisor_format::ThreadRecord, beginning: &Beginnin
     record.creator_site = beginning.creator_site;
     record.creator = beginning.creator.wrapping_sub(1);
     record.origin = beginning.origin;
-    threads::begin(record, beginning.origin == 2);
+    threads::begin(record);
     let (low, high) = stack_bounds(beginning);
     record.stack_low = low;
     record.stack_high = high;

@@ -49,6 +49,7 @@ pub const ALL: &[App] = &[
     app("many_live", &["1500"], 0),
     app("many_short", &["3000"], 0),
     app("nonpie_threads", &[], 0),
+    app("cpu_time", &[], 0),
     app("exec_self", &["3"], 5),
     app("ends", &["return"], 2),
     app("ends", &["exit"], 3),

@@ -10,7 +10,7 @@ use super::segments::{add_segment, Context, FoldView};
 use super::sums::Sums;
 use super::symbols::Symbols;
 use super::tables::{setting, Tables};
-use super::threads::{Cast, Naming};
+use super::threads::{cpu_since, Cast, Naming};
 use super::waits::{finish_objects, finish_slow_calls, Lookup};
 use crate::read::{read_segment, ReadError, Record, SegmentOwner, ThreadEntry};
 use perfvisor_format::{EndKind, SegmentKind, ThreadState};
@@ -286,6 +286,12 @@ fn describe_images(
             kind if kind == EndKind::Exec as u32 => ImageEnd::Exec,
             _ => ImageEnd::KilledOrRunning,
         };
+        // An exec keeps the process and what its CPU clock shows: what the images before it used is
+        // theirs. What the first thread had used when its record began tells how much that is.
+        let first = image.threads.iter().find(|thread| thread.record.origin == 1);
+        let before = first.map_or(0, |thread| thread.record.cpu_before_ns);
+        let before = if image.process.file.generation == 0 { 0 } else { before };
+        let (user_ns, system_ns) = cpu_since((header.user_ns, header.system_ns), before);
         let status_known = matches!(end, ImageEnd::Exit | ImageEnd::ImmediateExit);
         profile.images.push(Image {
             pid: image.process.file.pid,
@@ -309,8 +315,8 @@ fn describe_images(
             start_ns: clock.moment_ns(header.start_tsc),
             end_ns: ends_ns[at],
             load_ns: clock.span_ns(header.load_cycles as f64) as u64,
-            user_ns: header.user_ns,
-            system_ns: header.system_ns,
+            user_ns,
+            system_ns,
             tsc_per_ns: clock.per_ns,
             threads: threads[at],
             calls,

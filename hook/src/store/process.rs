@@ -2,6 +2,7 @@
 
 use super::file::{self, Mapping};
 use super::lock;
+use super::threads::{cpu_ns, split};
 use crate::config::Config;
 use crate::files::{self, Errno};
 use crate::patch::elf::Component;
@@ -381,8 +382,9 @@ pub fn end(kind: EndKind, status: u32) {
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
         usage
     };
-    header.user_ns = timeval_ns(usage.ru_utime);
-    header.system_ns = timeval_ns(usage.ru_stime);
+    let (user, system) = (timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime));
+    let sum = cpu_ns(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or(user + system);
+    (header.user_ns, header.system_ns) = split(sum, user, system);
     header.exit_status = status;
     header.end_kind = kind as u32;
     header.end_monotonic_ns = stamp.monotonic_ns;
