@@ -1,5 +1,6 @@
 //! Environment → [`Config`], read once at load.
 
+use crate::environment::variable;
 use crate::patch::filter::Filter;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -33,14 +34,6 @@ pub struct Config {
     pub filter: Filter,
     /// What was given, for the trace: (key, value).
     pub given: Vec<(&'static str, String)>,
-}
-
-/// The value of an environment variable, as bytes.
-pub fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: getenv's result lives as long as the environment is not changed; we copy at once.
-    let value = unsafe { libc::getenv(name.as_ptr()) };
-    // SAFETY: a non-null result of getenv is a C string.
-    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
 struct Reader {

@@ -1,6 +1,7 @@
 //! From being mapped to recording, and the phases in between.
 
 use crate::config::{self, Config};
+use crate::environment;
 use crate::files;
 use crate::store::lock::{Cold, Quiet};
 use crate::store::{process, threads};
@@ -64,13 +65,14 @@ static DESTRUCTOR: extern "C" fn() = destructor;
 
 extern "C" fn constructor() {
     // A test binary of this crate links us too; it must not record itself.
-    if cfg!(test) || config::variable(c"LD_PRELOAD").is_none() && !asked_for() {
+    if cfg!(test) || environment::variable(c"LD_PRELOAD").is_none() && !asked_for() {
         set_phase(Phase::Off);
         return;
     }
     let _quiet = Quiet::enter();
     let begin = perfvisor_probe::clock::now();
     crate::allocator::init();
+    crate::interpose::process::find_own_path();
     let (config, wrong) = config::read();
     CONFIG.store(Box::into_raw(Box::new(config)), Ordering::Release);
     if let Err(why) = start(self::config()) {
@@ -91,7 +93,7 @@ extern "C" fn constructor() {
 
 /// A dlopen'ed hook (attach, tests) records when a directory was named.
 fn asked_for() -> bool {
-    config::variable(c"PERFVISOR_OUT").is_some()
+    environment::variable(c"PERFVISOR_OUT").is_some()
 }
 
 fn start(config: &Config) -> Result<(), String> {

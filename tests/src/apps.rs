@@ -51,6 +51,7 @@ pub const ALL: &[App] = &[
     app("nonpie_threads", &[], 0),
     app("cpu_time", &[], 0),
     app("exec_self", &["3"], 5),
+    app("exec_kinds", &[], 0),
     app("ends", &["return"], 2),
     app("ends", &["exit"], 3),
     app("ends", &["_exit"], 4),
