@@ -155,6 +155,12 @@ fn thin(profile: &Profile) -> Option<Finding> {
         "No slot was patched: nothing crosses from one component to another, or no page could be \
          written (see the skipped slots)."
             .to_owned()
+    } else if let Some(image) = profile.images.iter().find(|image| image.exec_unrecorded) {
+        format!(
+            "{} was replaced by {}, which recorded nothing.",
+            image.name,
+            image.exec_path.as_deref().unwrap_or("a program unknown")
+        )
     } else if killed {
         "The program was killed (or replaced) right after it began.".to_owned()
     } else if filtered != 0 {

@@ -2,6 +2,7 @@
 
 use super::clock::{Clock, Stamp};
 use super::events::{read_events, EventSource};
+use super::execs::describe_execs;
 use super::finish;
 use super::gather::{gather, Gathered, ImageData};
 use super::ids::{GroupId, ImageId, ThreadId};
@@ -41,6 +42,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     let mut profile = Profile::default();
     let ends_ns = image_ends(&gathered, &clocks, &sums, &cast);
     describe_images(&mut profile, &gathered, &names, &clocks, &ends_ns, &sums, &cast);
+    describe_execs(&mut profile, &gathered);
     let pthreads: Vec<u64> = gathered
         .images
         .iter()
@@ -312,6 +314,8 @@ fn describe_images(
             forked: header.forked != 0,
             end,
             exit_status: status_known.then_some(header.exit_status),
+            exec_path: None,
+            exec_unrecorded: false,
             start_ns: clock.moment_ns(header.start_tsc),
             end_ns: ends_ns[at],
             load_ns: clock.span_ns(header.load_cycles as f64) as u64,
@@ -525,6 +529,8 @@ fn describe_losses(profile: &mut Profile, gathered: Gathered, sums: Sums) {
     losses.overwritten_events = losses.overwritten_events.saturating_sub(profile.events.events);
     losses.images_cut_short =
         profile.images.iter().filter(|i| i.end == ImageEnd::KilledOrRunning).count() as u64;
+    losses.unrecorded_execs =
+        profile.images.iter().filter(|image| image.exec_unrecorded).count() as u64;
     losses.damages.sort_by(|a, b| (&a.file, a.offset_bytes).cmp(&(&b.file, b.offset_bytes)));
     profile.losses = losses;
 }

@@ -45,6 +45,7 @@ pub fn image_end(image: &Image) -> String {
         (ImageEnd::Exit, None) => "exit".into(),
         (ImageEnd::ImmediateExit, Some(status)) => format!("_exit {status}"),
         (ImageEnd::ImmediateExit, None) => "_exit".into(),
+        (ImageEnd::Exec, _) if image.exec_unrecorded => "exec, unrecorded".into(),
         (ImageEnd::Exec, _) => "exec".into(),
         (ImageEnd::KilledOrRunning, _) => "not seen".into(),
     }
@@ -95,6 +96,7 @@ pub fn losses(profile: &Profile) -> Vec<String> {
         "call",
         "counted outside any thread (very early or late in its life): in no group.",
     );
+    said.extend(unrecorded_execs(profile));
     for damage in losses.unreadable_images.iter().take(5) {
         said.push(format!("A process could not be read: {}", damage_text(damage)));
     }
@@ -112,6 +114,32 @@ pub fn losses(profile: &Profile) -> Vec<String> {
         said.push(format!(
             "{} (pid {}) did not end by itself: killed, or still running. All it committed is here.",
             image.name, image.pid
+        ));
+    }
+    said
+}
+
+/// Which programs were replaced by something that recorded nothing.
+fn unrecorded_execs(profile: &Profile) -> Vec<String> {
+    let replaced: Vec<&Image> =
+        profile.images.iter().filter(|image| image.exec_unrecorded).collect();
+    let mut said: Vec<String> = replaced
+        .iter()
+        .take(5)
+        .map(|image| {
+            format!(
+                "{} (pid {}) was replaced by {}, which recorded nothing: it is static or setuid, \
+                 was started without LD_PRELOAD, or may not read the hook library.",
+                image.name,
+                image.pid,
+                image.exec_path.as_deref().unwrap_or("a program unknown")
+            )
+        })
+        .collect();
+    if replaced.len() > 5 {
+        said.push(format!(
+            "{} more, likewise (--json names them).",
+            plural(replaced.len() as u64 - 5, "program")
         ));
     }
     said
