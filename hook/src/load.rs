@@ -2,7 +2,7 @@
 
 use crate::config::{self, Config};
 use crate::environment;
-use crate::files;
+use crate::files::{self, Errno};
 use crate::store::lock::{Cold, Quiet};
 use crate::store::{process, threads};
 use alloc::boxed::Box;
@@ -76,7 +76,7 @@ extern "C" fn constructor() {
     let (config, wrong) = config::read();
     CONFIG.store(Box::into_raw(Box::new(config)), Ordering::Release);
     if let Err(why) = start(self::config()) {
-        crate::diag::message(&format!("nothing is recorded: {why}"));
+        say_once_a_run(&format!("nothing is recorded: {why}"));
         set_phase(Phase::Off);
         return;
     }
@@ -168,13 +168,24 @@ pub fn begin_child() {
     let config = config();
     if let Err(why) = process::create(config, true).and_then(|()| threads::create()) {
         set_phase(Phase::Off);
-        crate::diag::message(&format!("the forked child is not recorded: {why}"));
+        say_once_a_run(&format!("the forked child is not recorded: {why}"));
         return;
     }
     describe(config);
     crate::interpose::calibrate::write();
     crate::patch::rewrite_all();
     set_phase(Phase::Recording);
+}
+
+/// Why an image records nothing is mostly why those after it do not either: on a full disk a script
+/// of thirty commands would say it sixty times. The first to make a certain empty file says it; where
+/// not even that can be made, everybody does.
+fn say_once_a_run(text: &str) {
+    let mut mark = config().out.clone();
+    mark.extend_from_slice(b"/unrecorded");
+    if files::c_path(mark).and_then(|mark| files::make_new(&mark)) != Err(Errno(libc::EEXIST)) {
+        crate::diag::message(text);
+    }
 }
 
 extern "C" fn destructor() {

@@ -218,6 +218,30 @@ fn a_full_disk_in_mid_run_costs_records_not_the_program() {
     assert!(said.clone().any(|text| text.contains("lost")), "{:#?}", said.collect::<Vec<_>>());
 }
 
+#[test]
+fn a_full_disk_is_said_once_whatever_the_number_of_processes() {
+    // SAFETY: geteuid has no conditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not root: a small file system to fill cannot be mounted here");
+        return;
+    }
+    let scratch = Scratch::new("full-disk-once");
+    let small = scratch.join("small");
+    std::fs::create_dir(&small).expect("mount point");
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(&small)).ok();
+    let script = "cat /dev/zero >$0/fill 2>/dev/null
+        for i in 1 2 3 4 5 6 7 8 9 10; do ls -d /; done";
+    let watched = run(Command::new(perfvisor_path())
+        .args(["run", "--no-report", "-o"])
+        .arg(small.join("trace"))
+        .args(["--", "sh", "-c", script])
+        .arg(&small));
+    run(Command::new("umount").arg(&small)).ok();
+    assert_eq!(watched.stdout, "/\n".repeat(10), "{watched:?}");
+    let said = watched.stderr.lines().filter(|line| line.contains("recorded:")).count();
+    assert_eq!(said, 1, "{watched:?}");
+}
+
 fn text(path: &Path) -> &str {
     path.to_str().expect("path in UTF-8")
 }
