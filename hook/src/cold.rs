@@ -2,7 +2,8 @@
 
 use crate::load::{self, Phase};
 use crate::store::lock::Cold;
-use crate::store::{events, fold, segment, threads};
+use crate::store::segment::NoFile;
+use crate::store::{events, fold, late, segment, threads};
 use core::ptr::null_mut;
 use perfvisor_format::{BlockKind, SegmentKind, ThreadState};
 use perfvisor_probe::cold::ColdCalls;
@@ -58,21 +59,19 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
     if load::phase() == Phase::Forked {
         load::begin_child();
     }
-    if load::phase() != Phase::Recording || crate::interpose::thread_has_ended() {
+    if load::phase() != Phase::Recording || crate::interpose::thread_is_closed() {
         return null_mut();
     }
     let _cold = Cold::enter();
     // SAFETY: under the cold lock, for the calling thread.
     unsafe {
-        let thread = take_spare();
-        if thread.is_null() {
-            lose_thread();
-            return null_mut();
-        }
+        let thread = match take_spare() {
+            Ok(thread) => thread,
+            Err(why) => return lose_thread(why),
+        };
         let Some((index, record)) = threads::add() else {
             put_spare(thread);
-            lose_thread();
-            return null_mut();
+            return lose_thread(NoFile::Room);
         };
         fill_record(record, beginning);
         record.segment = (*thread).segment_number;
@@ -89,16 +88,24 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
     }
 }
 
-fn lose_thread() {
+/// Gives the calling thread up, once and for all: to try again at each of its calls would cost it
+/// more than being recorded, and count it once a call.
+fn lose_thread(why: NoFile) -> *mut Thread {
+    crate::interpose::close_thread();
     if let Some(header) = crate::store::process::header() {
         if header.lost_threads == 0 {
-            crate::diag::message(
-                "a thread could not be recorded (no memory, disk space or file); its calls are \
-                 counted for the whole process only",
-            );
+            let calls = match late::kept() {
+                late::Kept::All => "counted for the whole process only",
+                late::Kept::Some => "counted for the whole process only, or as lost",
+                late::Kept::None => "counted as lost",
+            };
+            crate::diag::message(&format!(
+                "a thread could not be recorded ({why}); its calls are {calls}"
+            ));
         }
         header.lost_threads += 1;
     }
+    null_mut()
 }
 
 fn fill_record(record: &mut perfvisor_format::ThreadRecord, beginning: &Beginning) {
@@ -113,7 +120,7 @@ fn fill_record(record: &mut perfvisor_format::ThreadRecord, beginning: &Beginnin
     record.creator_site = beginning.creator_site;
     record.creator = beginning.creator.wrapping_sub(1);
     record.origin = beginning.origin;
-    threads::begin(record, beginning.origin == 2);
+    threads::begin(record);
     let (low, high) = stack_bounds(beginning);
     record.stack_low = low;
     record.stack_high = high;
@@ -174,23 +181,25 @@ unsafe fn fill_thread(
     }
 }
 
-unsafe fn take_spare() -> *mut Thread {
+unsafe fn take_spare() -> Result<*mut Thread, NoFile> {
     // SAFETY: under the cold lock.
     unsafe {
         let mut thread = SPARE;
         if thread.is_null() {
             thread = segment::new_private();
             if thread.is_null() {
-                return thread;
+                return Err(NoFile::Room);
             }
         } else {
             SPARE = (*thread).next;
         }
-        if (*thread).base.is_null() && !segment::attach_file(thread, SegmentKind::Thread) {
-            put_spare(thread);
-            return null_mut();
+        if (*thread).base.is_null() {
+            if let Err(why) = segment::attach_file(thread, SegmentKind::Thread) {
+                put_spare(thread);
+                return Err(why);
+            }
         }
-        thread
+        Ok(thread)
     }
 }
 
@@ -205,11 +214,9 @@ unsafe fn put_spare(thread: *mut Thread) {
 /// The calling thread ends: notes it, keeps or folds its segment. Called by the last TSD round.
 pub fn end_thread(thread: *mut Thread) {
     let _cold = Cold::enter();
-    // SAFETY: under the cold lock; the thread's stubs count into the idle table from here on.
+    crate::interpose::close_thread();
+    // SAFETY: under the cold lock; the thread's stubs count for the process from here on.
     unsafe {
-        let local = local();
-        (*local).table = perfvisor_probe::thread::idle_table();
-        (*local).thread = null_mut();
         unlink_live(thread);
         events::close(thread);
         let index = (*thread).index;

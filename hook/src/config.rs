@@ -1,9 +1,10 @@
 //! Environment → [`Config`], read once at load.
 
+use crate::environment::{names, variable};
 use crate::patch::filter::Filter;
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::ffi::{c_char, CStr};
+use core::ffi::CStr;
 use perfvisor_format::glob;
 
 /// Settings in force.
@@ -34,14 +35,6 @@ pub struct Config {
     pub filter: Filter,
     /// What was given, for the trace: (key, value).
     pub given: Vec<(&'static str, String)>,
-}
-
-/// The value of an environment variable, as bytes.
-pub fn variable(name: &CStr) -> Option<&'static [u8]> {
-    // SAFETY: getenv's result lives as long as the environment is not changed; we copy at once.
-    let value = unsafe { libc::getenv(name.as_ptr()) };
-    // SAFETY: a non-null result of getenv is a C string.
-    (!value.is_null()).then(|| unsafe { CStr::from_ptr(value) }.to_bytes())
 }
 
 /// Variables that are read elsewhere than by a [`Reader`].
@@ -117,11 +110,12 @@ impl Reader {
         self.wrong.push(format!("{name}: expected {expected}, found '{value}'; it is ignored"));
     }
 
-    /// Notes variables that look like settings and are not ours.
-    fn unread(&mut self) {
-        for name in names() {
+    /// Variables that look like settings and are not ours.
+    fn unread(&self) -> Vec<String> {
+        let mut unread = Vec::new();
+        for name in names().map(String::from_utf8_lossy) {
             if OF_RUN.contains(&&*name) {
-                self.wrong.push(format!(
+                unread.push(format!(
                     "{name} is read by `perfvisor run` only: a bare LD_PRELOAD takes its settings \
                      from the environment and writes no report"
                 ));
@@ -129,32 +123,11 @@ impl Reader {
                 && !self.known.contains(&&*name)
                 && !READ_ELSEWHERE.contains(&&*name)
             {
-                self.wrong
-                    .push(format!("environment variable {name} is no setting and is ignored"));
+                unread.push(format!("environment variable {name} is no setting and is ignored"));
             }
         }
+        unread
     }
-}
-
-unsafe extern "C" {
-    static environ: *const *const c_char;
-}
-
-/// Names of all environment variables.
-fn names() -> Vec<String> {
-    let mut names = Vec::new();
-    // SAFETY: environ is null or a list of C strings that ends with null; the constructor runs
-    // before the program's threads could change it.
-    unsafe {
-        let mut at = environ;
-        while !at.is_null() && !(*at).is_null() {
-            let entry = CStr::from_ptr(*at).to_bytes();
-            let name = entry.split(|&byte| byte == b'=').next().unwrap_or_default();
-            names.push(String::from_utf8_lossy(name).into_owned());
-            at = at.add(1);
-        }
-    }
-    names
 }
 
 /// `4096`, `64MiB`, `1G` → bytes.
@@ -196,8 +169,16 @@ impl Config {
     }
 }
 
-/// Reads the environment; the second part lists settings that could not be understood.
-pub fn read() -> (Config, Vec<String>) {
+/// What is wrong with the environment.
+pub struct Complaints {
+    /// Settings that could not be understood.
+    pub wrong: Vec<String>,
+    /// Variables that nobody reads here. `perfvisor run` has told of them already.
+    pub unread: Vec<String>,
+}
+
+/// Reads the environment.
+pub fn read() -> (Config, Complaints) {
     let mut reader = Reader { known: Vec::new(), given: Vec::new(), wrong: Vec::new() };
     let flight_ns = reader.seconds(c"PERFVISOR_FLIGHT_RECORDER").unwrap_or(0);
     let events = reader.flag(c"PERFVISOR_EVENTS").unwrap_or(false) || flight_ns != 0;
@@ -228,10 +209,8 @@ pub fn read() -> (Config, Vec<String>) {
         given: reader.given.clone(),
     };
     crate::diag::set_quiet(reader.flag(c"PERFVISOR_QUIET").unwrap_or(false));
-    if !crate::store::run::is_begun() {
-        reader.unread();
-    }
-    (config, reader.wrong)
+    let unread = reader.unread();
+    (config, Complaints { wrong: reader.wrong, unread })
 }
 
 fn bounded(value: Option<u64>, default: u32) -> u32 {

@@ -171,6 +171,21 @@ fn asked(ask: impl FnOnce(*mut c_char, usize) -> *mut c_char) -> Result<Vec<u8>,
     Ok(path)
 }
 
+/// Makes an empty file; `EEXIST` if it is there.
+pub fn make_new(path: &CStr) -> Result<(), Errno> {
+    let flags = libc::O_WRONLY | libc::O_CREAT | libc::O_EXCL | libc::O_CLOEXEC;
+    // SAFETY: a C string and plain flags; the descriptor is closed at once.
+    unsafe {
+        match libc::open(path.as_ptr(), flags, 0o600) {
+            fd if fd < 0 => Err(Errno::last()),
+            fd => {
+                libc::close(fd);
+                Ok(())
+            }
+        }
+    }
+}
+
 /// Makes one directory, with all rights the umask allows.
 pub fn make_directory(path: &CStr) -> Result<(), Errno> {
     // SAFETY: a C string.
@@ -273,6 +288,8 @@ mod tests {
         assert_eq!(make_directories(bytes), Ok(()));
         assert_eq!(make_directories(b"/"), Ok(()));
         assert_eq!(make_directory(&c(&deep)), Err(Errno(libc::EEXIST)));
+        assert_eq!(make_new(&c(&deep.join("new"))), Ok(()));
+        assert_eq!(make_new(&c(&deep.join("new"))), Err(Errno(libc::EEXIST)));
         let file = scratch.0.join("file");
         std::fs::write(&file, b"").expect("write");
         assert_eq!(make_directories(file.as_os_str().as_bytes()), Err(Errno(libc::EEXIST)));

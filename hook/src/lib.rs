@@ -20,6 +20,7 @@ mod allocator;
 mod cold;
 mod config;
 mod diag;
+mod environment;
 mod exports;
 mod files;
 mod interpose;

@@ -1,7 +1,8 @@
 //! From being mapped to recording, and the phases in between.
 
 use crate::config::{self, Config};
-use crate::files;
+use crate::environment;
+use crate::files::{self, Errno};
 use crate::store::lock::{Cold, Quiet};
 use crate::store::{process, run, threads};
 use alloc::boxed::Box;
@@ -64,48 +65,47 @@ static DESTRUCTOR: extern "C" fn() = destructor;
 
 extern "C" fn constructor() {
     // A test binary of this crate links us too; it must not record itself.
-    if cfg!(test) || config::variable(c"LD_PRELOAD").is_none() && !asked_for() {
+    if cfg!(test) || environment::variable(c"LD_PRELOAD").is_none() && !asked_for() {
         set_phase(Phase::Off);
         return;
     }
     let _quiet = Quiet::enter();
     let begin = perfvisor_probe::clock::now();
     crate::allocator::init();
-    // Who began the run says what is wrong with its settings; the others have the same.
-    let begins = !run::is_begun();
-    let (config, wrong) = config::read();
+    crate::interpose::process::find_own_path();
+    let (config, complaints) = config::read();
     CONFIG.store(Box::into_raw(Box::new(config)), Ordering::Release);
     if let Err(why) = start(self::config()) {
-        crate::diag::message(&format!("nothing is recorded: {why}"));
+        say_once_a_run(&format!("nothing is recorded: {why}"));
         set_phase(Phase::Off);
         return;
     }
-    for text in wrong {
-        if begins {
-            crate::diag::message(&text);
-        } else {
-            process::write_message(&text);
-        }
-    }
+    complain(complaints);
     if !self::config().follow {
         crate::interpose::process::hide_from_children();
-        run::hide();
     }
     if let Some(header) = process::header() {
         header.load_cycles = perfvisor_probe::clock::now() - begin;
     }
 }
 
+/// Who began the run says what is wrong with its settings; the others of the run have the same.
+fn complain(complaints: config::Complaints) {
+    if !run::is_our_begin() {
+        complaints.wrong.iter().for_each(|text| process::write_message(text));
+        return;
+    }
+    complaints.wrong.iter().chain(&complaints.unread).for_each(|text| crate::diag::message(text));
+}
+
 /// Enters the run of the directory. A stranger there starts strangers: they are spared the hook, and
 /// the user their saying the same again.
 fn enter(config: &Config) -> Result<(), String> {
-    let preloaded = config::variable(c"LD_PRELOAD").is_some();
-    match run::enter(&config.out, preloaded && config.follow)? {
+    match run::enter(&config.out)? {
         run::Entry::Member => Ok(()),
         run::Entry::Stranger(why) => {
-            if preloaded {
+            if environment::variable(c"LD_PRELOAD").is_some() {
                 crate::interpose::process::hide_from_children();
-                run::hide();
             }
             Err(why)
         }
@@ -114,7 +114,7 @@ fn enter(config: &Config) -> Result<(), String> {
 
 /// A dlopen'ed hook (attach, tests) records when a directory was named.
 fn asked_for() -> bool {
-    config::variable(c"PERFVISOR_OUT").is_some()
+    environment::variable(c"PERFVISOR_OUT").is_some()
 }
 
 fn start(config: &Config) -> Result<(), String> {
@@ -190,13 +190,24 @@ pub fn begin_child() {
     let config = config();
     if let Err(why) = process::create(config, true).and_then(|()| threads::create()) {
         set_phase(Phase::Off);
-        crate::diag::message(&format!("the forked child is not recorded: {why}"));
+        say_once_a_run(&format!("the forked child is not recorded: {why}"));
         return;
     }
     describe(config);
     crate::interpose::calibrate::write();
     crate::patch::rewrite_all();
     set_phase(Phase::Recording);
+}
+
+/// Why an image records nothing is mostly why those after it do not either: on a full disk a script
+/// of thirty commands would say it sixty times. The first to make a certain empty file says it; where
+/// not even that can be made, everybody does.
+fn say_once_a_run(text: &str) {
+    let mut mark = config().out.clone();
+    mark.extend_from_slice(b"/unrecorded");
+    if files::c_path(mark).and_then(|mark| files::make_new(&mark)) != Err(Errno(libc::EEXIST)) {
+        crate::diag::message(text);
+    }
 }
 
 extern "C" fn destructor() {

@@ -1,7 +1,8 @@
 //! What a user can get wrong, and what the tool says then.
 
-use e2e::{perfvisor_path, program, run, Outcome, Perfvisor, Scratch, Testapp};
+use e2e::{perfvisor_path, program, run, Outcome, Perfvisor, Recording, Scratch, Testapp};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -99,6 +100,41 @@ fn a_bare_preload_that_cannot_write_lets_the_program_run() {
     assert_eq!(watched.stdout, native.stdout);
     assert_eq!(watched.status, native.status);
     assert!(watched.stderr.contains("/proc/nowhere"), "it said nothing: {watched:?}");
+}
+
+/// Records `app` while no file may be larger than 100 KiB.
+fn with_small_files(app: &str, arguments: &[&str]) -> Recording {
+    // Unpacked beforehand: the library itself is larger.
+    e2e::hook_path();
+    let (mut command, scratch) = Perfvisor::testapp(app).args(arguments).command();
+    let limit = libc::rlimit { rlim_cur: 100 << 10, rlim_max: 100 << 10 };
+    // SAFETY: setrlimit may be called between fork and exec, and reads a copy of the limit.
+    unsafe {
+        command.pre_exec(move || {
+            libc::setrlimit(libc::RLIMIT_FSIZE, &limit);
+            Ok(())
+        });
+    }
+    Recording::from_parts(run(&mut command), scratch)
+}
+
+#[test]
+fn threads_that_may_have_no_file_are_counted_once_and_their_calls_for_the_process() {
+    let recording = with_small_files("many_short", &["50"]);
+    assert_eq!(recording.outcome.code(), Some(0), "{:?}", recording.outcome);
+    let report = recording.report();
+    let losses = &report.json["losses"];
+    assert_eq!(losses["lost_threads"], 51, "{losses}");
+    for api in ["leaf", "leaf_add", "pthread_create", "pthread_join"] {
+        assert_eq!(report.calls("many_short", api), 50, "{api}: {losses}");
+    }
+    let text = recording.report_text(&[]).ok().stdout;
+    assert!(text.contains("51 threads could not be recorded (the limit on file sizes"), "{text}");
+    // What even the process has no counter for is lost, and said to be.
+    let report = with_small_files("mutex_free", &[]).report();
+    let lost = report.json["losses"]["lost_calls"].as_u64();
+    let counted = report.calls("mutex_free", "pthread_mutex_lock");
+    assert!(lost.is_some_and(|lost| lost + counted >= 300_000), "{lost:?} {counted}");
 }
 
 #[test]
@@ -213,6 +249,30 @@ fn a_full_disk_in_mid_run_costs_records_not_the_program() {
     }
     let said = reports.iter().map(|report| report.stdout.to_lowercase() + &report.stderr);
     assert!(said.clone().any(|text| text.contains("lost")), "{:#?}", said.collect::<Vec<_>>());
+}
+
+#[test]
+fn a_full_disk_is_said_once_whatever_the_number_of_processes() {
+    // SAFETY: geteuid has no conditions.
+    if unsafe { libc::geteuid() } != 0 {
+        eprintln!("not root: a small file system to fill cannot be mounted here");
+        return;
+    }
+    let scratch = Scratch::new("full-disk-once");
+    let small = scratch.join("small");
+    std::fs::create_dir(&small).expect("mount point");
+    run(Command::new("mount").args(["-t", "tmpfs", "-o", "size=6m", "tmpfs"]).arg(&small)).ok();
+    let script = "cat /dev/zero >$0/fill 2>/dev/null
+        for i in 1 2 3 4 5 6 7 8 9 10; do ls -d /; done";
+    let watched = run(Command::new(perfvisor_path())
+        .args(["run", "--no-report", "-o"])
+        .arg(small.join("trace"))
+        .args(["--", "sh", "-c", script])
+        .arg(&small));
+    run(Command::new("umount").arg(&small)).ok();
+    assert_eq!(watched.stdout, "/\n".repeat(10), "{watched:?}");
+    let said = watched.stderr.lines().filter(|line| line.contains("recorded:")).count();
+    assert_eq!(said, 1, "{watched:?}");
 }
 
 fn text(path: &Path) -> &str {

@@ -1,6 +1,6 @@
 //! Thread groups, stragglers, locks and their holders, on programs that know the answers.
 
-use e2e::{Perfvisor, Report};
+use e2e::{program, Perfvisor, Report};
 use serde_json::Value;
 
 fn number(value: &Value) -> f64 {
@@ -155,4 +155,48 @@ fn waits_of_rust_threads_for_their_lock_are_waits() {
     let holder = sleeper.expect("the group of the thread that sleeps");
     let (wait, exec) = (number(&holder["wait_ns"]), number(&holder["exec_ns"]));
     assert!(wait > 80e6 && exec < 0.2 * wait, "slept {wait} ns, executed {exec} ns");
+}
+
+#[test]
+fn a_thread_that_has_ended_is_not_met_again() {
+    let recording = Perfvisor::testapp("nonpie_threads").record();
+    let report = recording.report();
+    let groups = report.table("groups");
+    let names: Vec<_> = groups.iter().map(|group| &group["name"]).collect();
+    assert_eq!(report.table("threads").len(), 1001, "{names:?}");
+    let (_, group) = report.group("brief");
+    assert_eq!(group["threads"].as_array().map(Vec::len), Some(1000), "{names:?}");
+}
+
+#[test]
+fn no_thread_used_more_cpu_time_than_it_lived() {
+    let recording = Perfvisor::testapp("cpu_time").record();
+    let report = recording.report();
+    let threads = report.table("threads");
+    assert_eq!(threads.len(), 9);
+    let cpu = |thread: &Value| number(&thread["user_ns"]) + number(&thread["system_ns"]);
+    for thread in threads {
+        // Two clocks, read one after the other.
+        let lived = number(&thread["lifetime_ns"]) + 200e3;
+        assert!(cpu(thread) <= lived, "{} ns of CPU in {lived} ns: {thread}", cpu(thread));
+    }
+    let main = threads.iter().find(|thread| thread["origin"] == "main").expect("a first thread");
+    let used = recording.truth.get("used", "main") as f64;
+    assert!((used..used + 40e6).contains(&cpu(main)), "{} of {used} ns", cpu(main));
+    // Eight threads share two or more processors for 25 ms: none of them has nothing.
+    let others = threads.iter().filter(|thread| thread["origin"] == "created");
+    assert!(
+        others.map(cpu).all(|ns| ns > 0.0 && ns % 10e6 != 0.0),
+        "counted in ticks: {threads:?}"
+    );
+}
+
+#[test]
+fn the_cpu_time_of_a_program_is_not_counted_again_after_an_exec() {
+    let script = "i=0; while [ $i -lt 200000 ]; do i=$((i+1)); done; exec sleep 0.01";
+    let report = Perfvisor::program(&program("sh", "dash")).args(&["-c", script]).record().report();
+    let cpu = |image: &Value| number(&image["user_ns"]) + number(&image["system_ns"]);
+    let cpu: Vec<f64> = report.table("images").iter().map(cpu).collect();
+    assert!(cpu.len() == 2 && cpu[0] > 20e6, "{cpu:?}");
+    assert!(cpu[1] < 0.5 * cpu[0], "{cpu:?}");
 }

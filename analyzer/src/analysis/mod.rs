@@ -14,6 +14,7 @@ mod tail;
 mod words;
 
 pub use finding::{Evidence, Finding, FindingKind, Grade, Place};
+pub use recording::threads_lost_because;
 
 use crate::model::Profile;
 

@@ -126,6 +126,17 @@ fn cut_short(profile: &Profile) -> Option<Finding> {
     Some(found)
 }
 
+/// What the hook said of the first thread it could not record: the reason, in its own words.
+pub fn threads_lost_because(profile: &Profile) -> Option<&str> {
+    let messages = profile.images.iter().flat_map(|image| &image.messages);
+    messages.filter_map(|(_, text)| reason_of(text)).next()
+}
+
+fn reason_of(message: &str) -> Option<&str> {
+    let rest = message.strip_prefix("a thread could not be recorded (")?;
+    rest.split_once("); ").map(|(reason, _)| reason)
+}
+
 /// Why so little was recorded, most certain reason first.
 fn thin(profile: &Profile) -> Option<Finding> {
     let coverage = &profile.coverage;
@@ -139,7 +150,14 @@ fn thin(profile: &Profile) -> Option<Finding> {
     let killed = profile.images.iter().all(|i| i.end == ImageEnd::KilledOrRunning);
     let only = |component: &crate::model::Component| component.hook || component.loader;
     let alone = profile.components.iter().filter(|c| !only(c)).count() <= 1;
-    let reason = if coverage.slots_found == 0 && alone {
+    let lost_threads = profile.losses.lost_threads;
+    let reason = if lost_threads != 0 {
+        format!(
+            "{} could not be recorded: {}.",
+            words::count(lost_threads, "thread"),
+            threads_lost_because(profile).unwrap_or("no memory, disk space or file")
+        )
+    } else if coverage.slots_found == 0 && alone {
         "No component but the executable was seen: a static program calls no library, so there is \
          nothing to hook."
             .to_owned()
@@ -151,6 +169,12 @@ fn thin(profile: &Profile) -> Option<Finding> {
         "No slot was patched: nothing crosses from one component to another, or no page could be \
          written (see the skipped slots)."
             .to_owned()
+    } else if let Some(image) = profile.images.iter().find(|image| image.exec_unrecorded) {
+        format!(
+            "{} was replaced by {}, which recorded nothing.",
+            image.name,
+            image.exec_path.as_deref().unwrap_or("a program unknown")
+        )
     } else if killed {
         "The program was killed (or replaced) right after it began.".to_owned()
     } else if filtered != 0 {
@@ -288,6 +312,17 @@ mod tests {
             found: "b".into(),
         });
         assert!(find(&profile)[0].text.starts_with("p1.0/t0.pv: offset 64: expected a, found b"));
+    }
+
+    #[test]
+    fn lost_threads_give_the_reason_the_hook_gave() {
+        let mut profile = whole();
+        profile.coverage.calls = 7;
+        profile.losses.lost_threads = 1;
+        assert!(find(&profile)[1].text.contains("no memory, disk space or file"));
+        let said = "a thread could not be recorded (the limit is low); its calls are lost";
+        profile.images[0].messages.push((0, said.into()));
+        assert_eq!(find(&profile)[1].text, "1 thread could not be recorded: the limit is low.");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use super::clock::{Clock, Stamp};
 use super::events::{read_events, EventSource};
+use super::execs::describe_execs;
 use super::finish;
 use super::gather::{gather, Gathered, ImageData};
 use super::ids::{GroupId, ImageId, ThreadId};
@@ -12,7 +13,7 @@ use super::segments::{add_segment, Context, FoldView};
 use super::sums::Sums;
 use super::symbols::Symbols;
 use super::tables::{setting, Tables};
-use super::threads::{Cast, Naming};
+use super::threads::{cpu_since, Cast, Naming};
 use super::waits::{finish_objects, finish_slow_calls, Lookup};
 use crate::read::{read_segment, ReadError, Record, SegmentOwner, ThreadEntry};
 use perfvisor_format::{EndKind, SegmentKind, ThreadState};
@@ -44,6 +45,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     let mut profile = Profile::default();
     let ends_ns = image_ends(&gathered, &clocks, &sums, &cast);
     describe_images(&mut profile, &gathered, &names, &clocks, &ends_ns, &sums, &cast);
+    describe_execs(&mut profile, &gathered);
     let pthreads: Vec<u64> = gathered
         .images
         .iter()
@@ -280,6 +282,12 @@ fn describe_images(
             kind if kind == EndKind::Exec as u32 => ImageEnd::Exec,
             _ => ImageEnd::KilledOrRunning,
         };
+        // An exec keeps the process and what its CPU clock shows: what the images before it used is
+        // theirs. What the first thread had used when its record began tells how much that is.
+        let first = image.threads.iter().find(|thread| thread.record.origin == 1);
+        let before = first.map_or(0, |thread| thread.record.cpu_before_ns);
+        let before = if image.process.file.generation == 0 { 0 } else { before };
+        let (user_ns, system_ns) = cpu_since((header.user_ns, header.system_ns), before);
         let status_known = matches!(end, ImageEnd::Exit | ImageEnd::ImmediateExit);
         profile.images.push(Image {
             pid: image.process.file.pid,
@@ -300,11 +308,13 @@ fn describe_images(
             forked: header.forked != 0,
             end,
             exit_status: status_known.then_some(header.exit_status),
+            exec_path: None,
+            exec_unrecorded: false,
             start_ns: clock.moment_ns(header.start_tsc),
             end_ns: ends_ns[at],
             load_ns: clock.span_ns(header.load_cycles as f64) as u64,
-            user_ns: header.user_ns,
-            system_ns: header.system_ns,
+            user_ns,
+            system_ns,
             tsc_per_ns: clock.per_ns,
             threads: threads[at],
             calls,
@@ -485,6 +495,8 @@ fn describe_losses(profile: &mut Profile, gathered: Gathered, sums: Sums) {
     losses.overwritten_events = losses.overwritten_events.saturating_sub(profile.events.events);
     losses.images_cut_short =
         profile.images.iter().filter(|i| i.end == ImageEnd::KilledOrRunning).count() as u64;
+    losses.unrecorded_execs =
+        profile.images.iter().filter(|image| image.exec_unrecorded).count() as u64;
     losses.damages.sort_by(|a, b| (&a.file, a.offset_bytes).cmp(&(&b.file, b.offset_bytes)));
     profile.losses = losses;
 }

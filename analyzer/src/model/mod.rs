@@ -10,6 +10,7 @@ mod clock;
 mod demangle;
 mod estimate;
 mod events;
+mod execs;
 mod finish;
 mod gather;
 mod histogram;

@@ -147,6 +147,10 @@ pub struct Image {
     pub end: ImageEnd,
     /// Status given to exit(), where known.
     pub exit_status: Option<u32>,
+    /// What it was replaced by, as it was given to exec; `None` = by nothing, or unknown.
+    pub exec_path: Option<String>,
+    /// It was replaced by a program that recorded nothing.
+    pub exec_unrecorded: bool,
     /// Begin, ns since the run's start.
     pub start_ns: u64,
     /// Last sign of life, ns since the run's start.
@@ -200,6 +204,8 @@ pub struct Losses {
     pub unreadable_images: Vec<Damage>,
     /// Images that did not end by themselves (killed or still running).
     pub images_cut_short: u64,
+    /// Images replaced (exec) by a program that recorded nothing.
+    pub unrecorded_execs: u64,
 }
 
 /// Which call sites are seen.

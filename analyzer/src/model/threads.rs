@@ -8,7 +8,7 @@ use super::start_routine;
 use super::symbols::Symbols;
 use super::tables::Tables;
 use crate::read::ThreadEntry;
-use perfvisor_format::ThreadState;
+use perfvisor_format::{ThreadRecord, ThreadState};
 use std::collections::HashMap;
 
 /// Name of the group of an image's first thread.
@@ -164,6 +164,7 @@ impl Cast {
         let ended = record.end_tsc != 0 || entry.state != ThreadState::Live;
         let start_ns = clock.moment_ns(record.start_tsc);
         let known = |value: u64| (value != u64::MAX).then_some(value);
+        let (user_ns, system_ns) = watched_cpu(record);
         let end_ns = if record.end_tsc != 0 { clock.moment_ns(record.end_tsc) } else { 0 };
         Thread {
             image,
@@ -179,8 +180,8 @@ impl Cast {
             creator_site,
             start_ns,
             end_ns: end_ns.max(start_ns),
-            user_ns: known(record.user_ns),
-            system_ns: known(record.system_ns),
+            user_ns,
+            system_ns,
             voluntary_switches: known(record.voluntary_switches),
             involuntary_switches: known(record.involuntary_switches),
             calls: record.calls,
@@ -243,8 +244,48 @@ impl Cast {
     }
 }
 
+/// CPU time (user, system) since the thread was watched; unknown when it was killed.
+fn watched_cpu(record: &ThreadRecord) -> (Option<u64>, Option<u64>) {
+    let known = |value: u64| (value != u64::MAX).then_some(value);
+    match (known(record.user_ns), known(record.system_ns)) {
+        (Some(user), Some(system)) => {
+            let (user, system) = cpu_since((user, system), record.cpu_before_ns);
+            (Some(user), Some(system))
+        }
+        // Of one part nobody can say how much of what was used before is in it.
+        part => part,
+    }
+}
+
+/// CPU time (user, system) without what was used before. That is known as a sum only, and is taken
+/// off both in the proportion of the whole.
+pub fn cpu_since((user, system): (u64, u64), before_ns: u64) -> (u64, u64) {
+    let whole = u128::from(user) + u128::from(system);
+    // Two factors of 64 bits: a damaged trace may hold any.
+    let before = u128::from(before_ns).min(whole);
+    let part = |ns: u64| match whole {
+        0 => 0,
+        _ => ns - (u128::from(ns) * before / whole) as u64,
+    };
+    (part(user), part(system))
+}
+
 /// A name as the kernel and the trace keep it: up to the first zero byte.
 pub fn thread_name(raw: &[u8; 16]) -> String {
     let end = raw.iter().position(|&b| b == 0).unwrap_or(raw.len());
     String::from_utf8_lossy(&raw[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cpu_since;
+
+    #[test]
+    fn what_was_used_before_is_taken_off_both_parts() {
+        assert_eq!(cpu_since((30, 10), 0), (30, 10));
+        assert_eq!(cpu_since((30, 10), 20), (15, 5));
+        assert_eq!(cpu_since((30, 10), 50), (0, 0));
+        assert_eq!(cpu_since((0, 0), 5), (0, 0));
+        assert_eq!(cpu_since((u64::MAX, u64::MAX), 0), (u64::MAX, u64::MAX));
+    }
 }

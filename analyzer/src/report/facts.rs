@@ -3,7 +3,7 @@
 use super::lookup::Lookup;
 use super::names::quoted;
 use super::units::{bytes, count, plural, share, time};
-use crate::analysis::{Finding, FindingKind};
+use crate::analysis::{threads_lost_because, Finding, FindingKind};
 use crate::model::{Damage, Image, ImageEnd, Profile, ThreadGroup};
 use std::collections::HashSet;
 
@@ -49,6 +49,7 @@ pub fn image_end(image: &Image) -> String {
         (ImageEnd::Exit, None) => "exit".into(),
         (ImageEnd::ImmediateExit, Some(status)) => format!("_exit {status}"),
         (ImageEnd::ImmediateExit, None) => "_exit".into(),
+        (ImageEnd::Exec, _) if image.exec_unrecorded => "exec, unrecorded".into(),
         (ImageEnd::Exec, _) => "exec".into(),
         (ImageEnd::KilledOrRunning, _) => "not seen".into(),
     }
@@ -73,8 +74,13 @@ pub fn losses(profile: &Profile) -> Vec<String> {
             said.push(format!("{} {meaning}", plural(number, what)));
         }
     };
-    lost(losses.lost_calls, "call", "could be kept nowhere (no memory or disk): not in any count.");
-    lost(losses.lost_threads, "thread", "could not be recorded (no memory, disk or file).");
+    lost(
+        losses.lost_calls,
+        "call",
+        "could be kept nowhere (no memory, disk or file): not in any count.",
+    );
+    let why = threads_lost_because(profile).unwrap_or("no memory, disk space or file");
+    lost(losses.lost_threads, "thread", &format!("could not be recorded ({why})."));
     lost(losses.lost_records, "record", "of the process file not written: names may be missing.");
     lost(losses.lost_cells, "timed call", "had no room for their time: counted, but not timed.");
     lost(
@@ -94,6 +100,7 @@ pub fn losses(profile: &Profile) -> Vec<String> {
         "call",
         "counted outside any thread (very early or late in its life): in no group.",
     );
+    said.extend(unrecorded_execs(profile));
     for damage in losses.unreadable_images.iter().take(5) {
         said.push(format!("A process could not be read: {}", damage_text(damage)));
     }
@@ -184,6 +191,32 @@ fn signal_name(number: i32) -> String {
         _ => return format!("signal {number}"),
     };
     format!("signal {number} ({name})")
+}
+
+/// Which programs were replaced by something that recorded nothing.
+fn unrecorded_execs(profile: &Profile) -> Vec<String> {
+    let replaced: Vec<&Image> =
+        profile.images.iter().filter(|image| image.exec_unrecorded).collect();
+    let mut said: Vec<String> = replaced
+        .iter()
+        .take(5)
+        .map(|image| {
+            format!(
+                "{} (pid {}) was replaced by {}, which recorded nothing: it is static or setuid, \
+                 was started without LD_PRELOAD, or may not read the hook library.",
+                image.name,
+                image.pid,
+                image.exec_path.as_deref().unwrap_or("a program unknown")
+            )
+        })
+        .collect();
+    if replaced.len() > 5 {
+        said.push(format!(
+            "{} more, likewise (--json names them).",
+            plural(replaced.len() as u64 - 5, "program")
+        ));
+    }
+    said
 }
 
 fn damage_text(damage: &Damage) -> String {

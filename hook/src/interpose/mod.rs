@@ -6,6 +6,7 @@
 
 pub mod calibrate;
 pub mod process;
+mod reach;
 pub mod start_routine;
 pub mod thread;
 
@@ -13,7 +14,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use perfvisor_probe::seam::Frame;
 use perfvisor_probe::thread::{idle_table, local, Thread};
 
-pub use thread::{mark_thread, thread_has_ended};
+pub use thread::{close_thread, mark_thread, thread_is_closed};
 
 /// What happens at the entry of a special site; 0 is nothing.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -23,7 +24,7 @@ pub enum Special {
     None = 0,
     /// Components may come or go: look again at this thread's next hooked call.
     Loader = 1,
-    /// exec: note it.
+    /// exec with the process's environment: note it.
     Exec = 2,
     /// _exit and its kin: the last chance to write.
     ExitNow = 3,
@@ -35,14 +36,19 @@ pub enum Special {
     Prctl = 6,
     /// syscall(): seccomp.
     Syscall = 7,
+    /// execve and its kin: the same with the environment as third argument.
+    ExecWith = 8,
+    /// execveat: the same, each argument one place further on.
+    ExecAt = 9,
 }
 
 /// What is special about `name`.
 pub fn special_of(name: &[u8]) -> Special {
     match name {
         b"dlopen" | b"dlmopen" | b"dlclose" => Special::Loader,
-        b"execve" | b"execv" | b"execvp" | b"execvpe" | b"execl" | b"execlp" | b"execle"
-        | b"execveat" | b"fexecve" => Special::Exec,
+        b"execv" | b"execvp" | b"execl" | b"execlp" | b"execle" => Special::Exec,
+        b"execve" | b"execvpe" | b"fexecve" => Special::ExecWith,
+        b"execveat" => Special::ExecAt,
         b"_exit" | b"_Exit" | b"quick_exit" => Special::ExitNow,
         b"exit" => Special::Exit,
         b"pthread_setname_np" => Special::SetName,
@@ -88,13 +94,13 @@ pub extern "C" fn special(thread: u64, site: u64, frame: u64) -> u64 {
         if info.flags & perfvisor_probe::sites::SPECIAL == 0 {
             return 0;
         }
-        let args = &(*(frame as *const Frame)).args;
+        let args = &mut (*(frame as *mut Frame)).args;
         at_entry(info.special, thread, args);
     }
     0
 }
 
-unsafe fn at_entry(what: u8, thread: *mut Thread, args: &[u64; 6]) {
+unsafe fn at_entry(what: u8, thread: *mut Thread, args: &mut [u64; 6]) {
     const LOADER: u8 = Special::Loader as u8;
     const EXEC: u8 = Special::Exec as u8;
     const EXIT_NOW: u8 = Special::ExitNow as u8;
@@ -102,11 +108,15 @@ unsafe fn at_entry(what: u8, thread: *mut Thread, args: &[u64; 6]) {
     const SET_NAME: u8 = Special::SetName as u8;
     const PRCTL: u8 = Special::Prctl as u8;
     const SYSCALL: u8 = Special::Syscall as u8;
+    const EXEC_WITH: u8 = Special::ExecWith as u8;
+    const EXEC_AT: u8 = Special::ExecAt as u8;
     // SAFETY: arguments are the host's own, of the function it calls.
     unsafe {
         match what {
             LOADER if !thread.is_null() => ask_again(thread),
-            EXEC => process::at_exec(args[0]),
+            EXEC => process::at_exec(args[0], None),
+            EXEC_WITH => process::at_exec(args[0], Some(&mut args[2])),
+            EXEC_AT => process::at_exec(args[1], Some(&mut args[3])),
             EXIT_NOW => process::at_exit_now(args[0] as u32),
             EXIT => process::at_exit(args[0] as u32),
             SET_NAME => thread::at_set_name(args[0], args[1]),

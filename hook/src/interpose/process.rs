@@ -1,9 +1,11 @@
 //! fork, exec, exit: where one image's trace ends and another's begins.
 
+use crate::environment;
 use crate::load::{self, Phase};
 use crate::store::{lock, process};
-use alloc::ffi::CString;
-use alloc::vec::Vec;
+use alloc::string::String;
+use core::ffi::{c_char, CStr};
+use core::sync::atomic::{AtomicPtr, Ordering};
 use perfvisor_format::EndKind;
 use perfvisor_probe::thread::{idle_table, local};
 
@@ -56,20 +58,63 @@ pub fn is_vfork_child() -> bool {
     process::identity().is_some_and(|id| id.pid != unsafe { libc::getpid() } as u32)
 }
 
-/// exec is about to replace the image.
-pub unsafe fn at_exec(path: u64) {
-    if load::phase() != Phase::Recording || is_vfork_child() || super::restricted() {
+/// exec is about to replace the image. `environment` is where the call's own stands, if it has one.
+pub unsafe fn at_exec(path: u64, environment: Option<&mut u64>) {
+    if !matches!(load::phase(), Phase::Recording | Phase::Off) || super::restricted() {
         return;
     }
     let _cold = lock::Cold::enter();
     let path = if path > 4096 {
-        // SAFETY: exec's first argument is a C string (fexecve's is an fd: small).
-        unsafe { core::ffi::CStr::from_ptr(path as *const core::ffi::c_char) }.to_bytes()
+        // SAFETY: exec's path is a C string (fexecve's first argument is an fd: small).
+        unsafe { CStr::from_ptr(path as *const c_char) }.to_bytes()
     } else {
         b""
     };
+    // SAFETY: handed on.
+    let left_out = unsafe { leave_out_if_unreadable(environment) };
+    if load::phase() != Phase::Recording || is_vfork_child() {
+        return;
+    }
+    if left_out {
+        process::write_message(&format!(
+            "exec of {}: the process has no access to the hook library any more, so LD_PRELOAD was \
+             left out and nothing is recorded there",
+            String::from_utf8_lossy(path)
+        ));
+    }
     load::finish(EndKind::Exec, None);
     process::write_exec(path);
+}
+
+/// Leaves our library out of LD_PRELOAD where the loader could only say on the program's standard
+/// error that it cannot open it: the process has dropped the privileges to read it (setpriv, su, a
+/// server's worker), or it sees other files (chroot). Nobody else's environment is changed.
+unsafe fn leave_out_if_unreadable(given: Option<&mut u64>) -> bool {
+    let Some(own) = own_path() else { return false };
+    if !super::reach::is_out_of_reach(own) {
+        return false;
+    }
+    match given {
+        // execle's environment stands behind its arguments, out of our reach: this is then too much,
+        // but harmless. A vfork child's environment is its parent's.
+        None if is_vfork_child() => false,
+        None => match environment::copy_without(None, own.to_bytes()) {
+            Some(copy) => {
+                // SAFETY: the copy lives for ever. Who calls execv while others change the
+                // environment has lost already.
+                unsafe { environment::set(copy) };
+                true
+            }
+            None => false,
+        },
+        Some(given) => match environment::copy_without(Some(*given as *mut _), own.to_bytes()) {
+            Some(copy) => {
+                *given = copy as u64;
+                true
+            }
+            None => false,
+        },
+    }
 }
 
 /// _exit and its kin end the process at once.
@@ -86,58 +131,29 @@ pub fn at_exit(status: u32) {
     }
 }
 
-/// `--no-follow`: children must not find us in their environment. Ours is taken out of LD_PRELOAD,
-/// and PERFVISOR_* goes.
+/// `--no-follow`: children must not find us in their environment.
 pub fn hide_from_children() {
-    let own = own_path();
-    if let Some(value) = crate::config::variable(c"LD_PRELOAD") {
-        let rest: Vec<&[u8]> = value
-            .split(|&byte| byte == b':' || byte == b' ')
-            .filter(|part| !part.is_empty() && Some(*part) != own.as_deref())
-            .collect();
-        let joined = rest.join(&b':');
-        // SAFETY: the constructor runs before the program's threads; setenv copies.
-        unsafe {
-            match CString::new(joined) {
-                Ok(text) if !text.is_empty() => {
-                    libc::setenv(c"LD_PRELOAD".as_ptr(), text.as_ptr(), 1);
-                }
-                _ => {
-                    libc::unsetenv(c"LD_PRELOAD".as_ptr());
-                }
-            }
-        }
-    }
-    for name in [
-        c"PERFVISOR_OUT",
-        c"PERFVISOR_EXACT",
-        c"PERFVISOR_EVENTS",
-        c"PERFVISOR_FLIGHT_RECORDER",
-        c"PERFVISOR_EVENTS_LIMIT",
-        c"PERFVISOR_SELF_CALLS",
-        c"PERFVISOR_REWRITE_CALLS",
-        c"PERFVISOR_INCLUDE_COMPONENT",
-        c"PERFVISOR_EXCLUDE_COMPONENT",
-        c"PERFVISOR_INCLUDE_API",
-        c"PERFVISOR_EXCLUDE_API",
-        c"PERFVISOR_FOLLOW",
-        c"PERFVISOR_KEEP_THREADS",
-        c"PERFVISOR_MAX_GAP",
-        c"PERFVISOR_SLOW_CALLS",
-        c"PERFVISOR_QUIET",
-    ] {
-        // SAFETY: as above.
-        unsafe { libc::unsetenv(name.as_ptr()) };
+    if let Some(own) = own_path() {
+        environment::hide(own.to_bytes());
     }
 }
 
-fn own_path() -> Option<Vec<u8>> {
-    // SAFETY: dladdr fills the struct for an address of ours.
+/// Our path as the loader was given it. Found once: the loader may not be asked under the cold lock.
+static OWN_PATH: AtomicPtr<c_char> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Finds out where this library was loaded from.
+pub fn find_own_path() {
+    // SAFETY: dladdr fills the struct for an address of ours; the name lives as long as we do.
     unsafe {
         let mut info: libc::Dl_info = core::mem::zeroed();
-        if libc::dladdr(own_path as *const () as *const _, &mut info) == 0 {
-            return None;
+        if libc::dladdr(find_own_path as *const () as *const _, &mut info) != 0 {
+            OWN_PATH.store(info.dli_fname.cast_mut(), Ordering::Relaxed);
         }
-        Some(core::ffi::CStr::from_ptr(info.dli_fname).to_bytes().to_vec())
     }
+}
+
+fn own_path() -> Option<&'static CStr> {
+    let path = OWN_PATH.load(Ordering::Relaxed);
+    // SAFETY: null or the loader's own C string.
+    (!path.is_null()).then(|| unsafe { CStr::from_ptr(path) })
 }

@@ -6,10 +6,8 @@ use crate::store::lock::Cold;
 use crate::store::threads;
 use alloc::boxed::Box;
 use core::sync::atomic::{AtomicU32, Ordering};
-use perfvisor_probe::thread::{local, Thread};
+use perfvisor_probe::thread::{idle_table, local, Thread};
 
-/// Value of the TSD key once the thread's end was noted.
-const ENDED: usize = 1;
 /// Rounds of destructors glibc makes (PTHREAD_DESTRUCTOR_ITERATIONS).
 const ROUNDS: u32 = 4;
 
@@ -42,18 +40,36 @@ pub fn unmark() {
     set(core::ptr::null());
 }
 
-/// Whether the calling thread's end was noted already (later destructors still call).
-pub fn thread_has_ended() -> bool {
-    let key = KEY.load(Ordering::Relaxed);
-    // SAFETY: the key is ours.
-    key != u32::MAX && unsafe { libc::pthread_getspecific(key) } as usize == ENDED
+/// The table of a thread that is not to be recorded (any more): its end was noted, or there was no
+/// room for it. Its calls count for the process (`late.pv`).
+///
+/// It is the idle table, half a word further on: the stub's decrement lands in the high half of the
+/// idle word, which turns negative too, and the probe, which divides by eight, reads the same site.
+/// So the mark costs no thread-local word of its own, and it stands in the thread's own memory until
+/// the thread is gone. A TSD value does not: glibc clears all of them after the last round of
+/// destructors, and frees the thread's buffers through hooked slots after that.
+fn closed_table() -> *mut u64 {
+    // Only the address counts here; stubs reach at most the idle table's last half word.
+    idle_table().cast::<u8>().wrapping_add(4).cast()
+}
+
+/// The calling thread is not to be recorded any more.
+pub fn close_thread() {
+    // SAFETY: the calling thread's own words.
+    unsafe {
+        (*local()).thread = core::ptr::null_mut();
+        (*local()).table = closed_table();
+    }
+}
+
+/// Whether the calling thread was closed.
+pub fn thread_is_closed() -> bool {
+    // SAFETY: the calling thread's own word.
+    unsafe { (*local()).table == closed_table() }
 }
 
 /// Runs once a round; the last one ends the thread, so that other destructors' calls still count.
 unsafe extern "C" fn destructor(value: *mut core::ffi::c_void) {
-    if value as usize == ENDED {
-        return;
-    }
     let thread = value.cast::<Thread>();
     // SAFETY: the value is the calling thread's state, unless a fork replaced it.
     unsafe {
@@ -65,7 +81,6 @@ unsafe extern "C" fn destructor(value: *mut core::ffi::c_void) {
             set(value);
             return;
         }
-        set(ENDED as *const _);
         if !super::restricted() {
             cold::end_thread(thread);
         }

@@ -38,7 +38,7 @@ unsafe fn group(key: u64) -> *mut Thread {
             group = (*group).next;
         }
         let fresh = segment::new_private();
-        if fresh.is_null() || !segment::attach_file(fresh, SegmentKind::Group) {
+        if fresh.is_null() || segment::attach_file(fresh, SegmentKind::Group).is_err() {
             return null_mut();
         }
         segment::begin(fresh, SegmentKind::Group, (*fresh).segment_number, key);

@@ -2,11 +2,12 @@
 //!
 //! `file` maps and grows without keeping a descriptor; `process` appends records; `threads` keeps
 //! thread records; `segment` gives a thread its memory and file; `fold` adds ended threads to their
-//! group; `events` hands out chunks. All run under [`lock::Cold`].
+//! group; `late` counts what no thread can; `events` hands out chunks. All run under [`lock::Cold`].
 
 pub mod events;
 pub mod file;
 pub mod fold;
+pub mod late;
 pub mod lock;
 pub mod process;
 pub mod run;

@@ -2,6 +2,7 @@
 
 use super::file::{self, Mapping};
 use super::lock;
+use super::threads::{cpu_ns, split};
 use crate::config::Config;
 use crate::files::{self, Errno};
 use crate::patch::elf::Component;
@@ -12,7 +13,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use perfvisor_format::{
     crc32, EndKind, FileHeader, FileKind, ProcessHeader, RecordHeader, RecordKind, SkipReason,
-    MAX_SITES, PROCESS_HEADER_BYTES,
+    PROCESS_HEADER_BYTES,
 };
 
 /// Largest `process.pv`: enough for 16 384 sites and as many skips with long names.
@@ -144,7 +145,7 @@ pub fn create(config: &Config, forked: bool) -> Result<(), String> {
     let made = Box::new(Process { mapping, directory, ready: STEP, pid, generation, image_id });
     PROCESS.store(Box::into_raw(made), Ordering::Release);
     fill_header(config, parent, forked);
-    make_late();
+    super::late::create();
     Ok(())
 }
 
@@ -162,23 +163,6 @@ fn fill_header(config: &Config, parent: u32, forked: bool) {
         | u64::from(config.self_calls) << 3;
     header.flight_ns = config.flight_ns;
     header.committed = PROCESS_HEADER_BYTES as u64;
-}
-
-/// `late.pv`; without it calls of threads that cannot count are lost and counted as nothing.
-fn make_late() {
-    let bytes = file::PAGE + MAX_SITES * 8;
-    let (Some(path), Some(id)) = (path("late.pv"), identity()) else { return };
-    let Some((mapping, fd)) = file::create(&path, bytes, 0, file::PAGE) else { return };
-    // SAFETY: ours; LATE is read by the probe, null or valid.
-    unsafe {
-        libc::close(fd);
-        if file::populate(mapping.base, 0, bytes) {
-            let header =
-                FileHeader::new(FileKind::Late, 4096, id.pid, id.generation, 0, id.image_id);
-            file::put_header(&mapping, &header);
-            perfvisor_probe::cold::LATE = mapping.base.add(file::PAGE).cast();
-        }
-    }
 }
 
 /// The three clocks at one moment.
@@ -397,6 +381,7 @@ pub fn note_fork() {
 /// Notes how the image ends; the last note stands.
 pub fn end(kind: EndKind, status: u32) {
     let Some(header) = header() else { return };
+    header.lost_calls += super::late::take_unkept();
     let stamp = Stamp::now();
     // SAFETY: getrusage fills the struct.
     let usage = unsafe {
@@ -404,8 +389,9 @@ pub fn end(kind: EndKind, status: u32) {
         libc::getrusage(libc::RUSAGE_SELF, &mut usage);
         usage
     };
-    header.user_ns = timeval_ns(usage.ru_utime);
-    header.system_ns = timeval_ns(usage.ru_stime);
+    let (user, system) = (timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime));
+    let sum = cpu_ns(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or(user + system);
+    (header.user_ns, header.system_ns) = split(sum, user, system);
     header.exit_status = status;
     header.end_kind = kind as u32;
     header.end_monotonic_ns = stamp.monotonic_ns;

@@ -1,16 +1,17 @@
 //! Which run a directory belongs to: the file `run.id`, and `PERFVISOR_RUN` in the environment.
 //!
 //! All processes of a run write into one directory, and nothing else may: a report on two runs is of
-//! neither. The first process (or `perfvisor run`) draws an id, writes it into the directory and
-//! hands it to its children in the environment; who comes with another id, or with none into a
-//! directory that holds anything, is refused.
+//! neither. The first process (or `perfvisor run`) draws an id and writes it into the directory. A
+//! process is of that run if it was given the id, or if it or one it descends from is recorded there:
+//! the environment stays the host's own. Who has another id, or none of these in a directory that holds
+//! anything, is refused.
 
 use super::process;
-use crate::config;
+use crate::environment::variable;
 use crate::files::{self, Errno};
-use alloc::ffi::CString;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 /// The variable that holds the run's id.
 const VARIABLE: &core::ffi::CStr = c"PERFVISOR_RUN";
@@ -18,6 +19,9 @@ const VARIABLE: &core::ffi::CStr = c"PERFVISOR_RUN";
 const FILE: &[u8] = b"run.id";
 /// Looks at a file that somebody is just writing, one a millisecond.
 const MOST_LOOKS: u32 = 100;
+
+/// Processes above this one that are looked for.
+const MOST_ABOVE: u32 = 64;
 
 /// Whether this process may write into its directory.
 pub enum Entry {
@@ -27,40 +31,57 @@ pub enum Entry {
     Stranger(String),
 }
 
-/// Whether somebody (`perfvisor run`, or the hook in a process above) has begun the run.
-pub fn is_begun() -> bool {
-    given().is_some()
+static BEGUN_BY_US: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process began the run.
+pub fn is_our_begin() -> bool {
+    // Relaxed: written and read by the constructor.
+    BEGUN_BY_US.load(Ordering::Relaxed)
 }
 
-fn given() -> Option<&'static [u8]> {
-    config::variable(VARIABLE).filter(|id| !id.is_empty())
-}
-
-/// Makes the directory `out` if it is missing and enters its run, or begins it. Where the id is new
-/// it is put into the environment for the children if `tell`: not in a process that runs already,
-/// where another thread may be reading the environment.
-pub fn enter(out: &[u8], tell: bool) -> Result<Entry, String> {
+/// Makes the directory `out` if it is missing and enters its run, or begins it.
+pub fn enter(out: &[u8]) -> Result<Entry, String> {
     let root = process::make_root(out)?;
-    let given = given();
+    let given = variable(VARIABLE).filter(|id| !id.is_empty());
+    if given.is_none() && is_descendant(&root) {
+        return Ok(Entry::Member);
+    }
     let id = given.map_or_else(new_id, <[u8]>::to_vec);
     let shown = String::from_utf8_lossy(out).into_owned();
-    let entered = enter_as(&root, &id).map_err(|e| format!("{shown}/run.id: {e}"))?;
-    if let Some(why) = entered {
-        return Ok(Entry::Stranger(format!(
-            "{shown} {why}; name a new directory in PERFVISOR_OUT"
-        )));
+    match enter_as(&root, &id).map_err(|e| format!("{shown}/run.id: {e}"))? {
+        None => Ok(Entry::Member),
+        Some(why) => {
+            Ok(Entry::Stranger(format!("{shown} {why}; name a new directory in PERFVISOR_OUT")))
+        }
     }
-    if let (None, true, Ok(id)) = (given, tell, CString::new(id)) {
-        // SAFETY: two C strings, which setenv copies; the program's threads do not run yet.
-        unsafe { libc::setenv(VARIABLE.as_ptr(), id.as_ptr(), 1) };
-    }
-    Ok(Entry::Member)
 }
 
-/// Keeps the id from children that are not followed.
-pub fn hide() {
-    // SAFETY: a C string; the program's threads do not run yet.
-    unsafe { libc::unsetenv(VARIABLE.as_ptr()) };
+/// Whether this process (before an exec), or one of those above it, has an image in the directory.
+fn is_descendant(root: &[u8]) -> bool {
+    let Ok(directory) = files::c_path(root) else { return false };
+    // SAFETY: getpid has no preconditions.
+    let mut pid = unsafe { libc::getpid() } as u32;
+    for _ in 0..MOST_ABOVE {
+        let image = format!("p{pid}.");
+        match files::any_entry(&directory, |name| name.starts_with(image.as_bytes())) {
+            Ok(true) => return true,
+            Ok(false) => {}
+            Err(_) => return false,
+        }
+        match parent_of(pid) {
+            Some(parent) if parent > 1 => pid = parent,
+            _ => return false,
+        }
+    }
+    false
+}
+
+/// The parent of a process, from its `/proc/PID/stat`: the second field behind the name.
+fn parent_of(pid: u32) -> Option<u32> {
+    let path = files::c_path(format!("/proc/{pid}/stat").into_bytes()).ok()?;
+    let stat = String::from_utf8_lossy(&files::read(&path).ok()?).into_owned();
+    let (_, behind) = stat.rsplit_once(')')?;
+    behind.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
 fn new_id() -> Vec<u8> {
@@ -86,6 +107,7 @@ fn enter_as(root: &[u8], id: &[u8]) -> Result<Option<&'static str>, Errno> {
             Err(Errno(libc::ENOENT)) => {
                 strange = files::any_entry(&directory, |name| name != FILE)?;
                 if !strange && files::write_new(&file, &[id, b"\n"].concat())? {
+                    BEGUN_BY_US.store(true, Ordering::Relaxed);
                     return Ok(None);
                 }
             }

@@ -125,25 +125,49 @@ pub fn restart_numbers() {
     NEXT_GROUP.store(0, Ordering::Relaxed);
 }
 
-/// Gives `thread` a new segment file of `kind`; false when there is no room.
+/// Bytes of the smallest segment that is worth having.
+const LEAST: usize = ARENA_OFFSET + 16 * STEP;
+
+/// Why a thread has no file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoFile {
+    /// The process may not make files as large as `LEAST`; the limit.
+    Limit(u64),
+    /// No memory, no disk space or no file.
+    Room,
+}
+
+impl core::fmt::Display for NoFile {
+    fn fmt(&self, out: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::Limit(bytes) => write!(
+                out,
+                "the limit on file sizes is {bytes} bytes, a thread's file takes {LEAST}: raise it \
+                 with ulimit -f"
+            ),
+            Self::Room => write!(out, "no memory, disk space or file"),
+        }
+    }
+}
+
+/// Gives `thread` a new segment file of `kind`, or says why there is none.
 ///
 /// # Safety
 /// `thread` is a private block that no thread uses, under the cold lock.
-pub unsafe fn attach_file(thread: *mut Thread, kind: SegmentKind) -> bool {
+pub unsafe fn attach_file(thread: *mut Thread, kind: SegmentKind) -> Result<(), NoFile> {
     let (counter, letter) = match kind {
         SegmentKind::Thread => (&NEXT_SEGMENT, 't'),
         SegmentKind::Group => (&NEXT_GROUP, 'g'),
     };
     let number = counter.load(Ordering::Relaxed);
-    let Some(path) = process::path(&format!("{letter}{number}.pv")) else { return false };
-    let limit = usize::try_from(file::size_limit()).unwrap_or(usize::MAX) & !(file::PAGE - 1);
-    let bytes = LARGEST.min(limit);
-    if bytes < ARENA_OFFSET + 16 * STEP {
-        return false;
+    let path = process::path(&format!("{letter}{number}.pv")).ok_or(NoFile::Room)?;
+    let limit = file::size_limit();
+    let bytes = LARGEST.min(usize::try_from(limit).unwrap_or(usize::MAX) & !(file::PAGE - 1));
+    if bytes < LEAST {
+        return Err(NoFile::Limit(limit));
     }
-    let Some((mapping, fd)) = file::create(&path, bytes, TABLE_OFFSET, TABLE_BYTES) else {
-        return false;
-    };
+    let made = file::create(&path, bytes, TABLE_OFFSET, TABLE_BYTES);
+    let (mapping, fd) = made.ok_or(NoFile::Room)?;
     // SAFETY: views of the mapping just made; nobody counts there yet.
     unsafe {
         let ready = match kind {
@@ -154,7 +178,7 @@ pub unsafe fn attach_file(thread: *mut Thread, kind: SegmentKind) -> bool {
         if !ready || !file::populate(mapping.base, 0, SEGMENT_HEADER_BYTES) {
             libc::munmap(mapping.base.cast(), mapping.bytes);
             libc::unlink(path.as_ptr());
-            return false;
+            return Err(NoFile::Room);
         }
         counter.store(number + 1, Ordering::Relaxed);
         (*thread).base = mapping.base;
@@ -165,7 +189,7 @@ pub unsafe fn attach_file(thread: *mut Thread, kind: SegmentKind) -> bool {
         (*thread).table_failed = 0;
         (*thread).segment_number = number as u32;
         (*thread).arena_ready = ARENA_OFFSET as u64;
-        true
+        Ok(())
     }
 }
 

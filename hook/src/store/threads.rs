@@ -99,15 +99,14 @@ pub fn publish(record: &mut ThreadRecord, state: ThreadState) {
     unsafe { AtomicU32::from_ptr(&raw mut record.state) }.store(state as u32, Ordering::Release);
 }
 
-/// Notes begin time and CPU time so far.
-pub fn begin(record: &mut ThreadRecord, cpu_before: bool) {
+/// Notes begin time and CPU time so far: of a first thread the loader's and our own start-up, of a
+/// thread met late its life before. The time stamp comes first, at the end last (`finish`), so that
+/// the CPU time between them is never more than the time.
+pub fn begin(record: &mut ThreadRecord) {
     let stamp = Stamp::now();
     record.start_tsc = stamp.tsc;
     record.start_monotonic_ns = stamp.monotonic_ns;
-    if cpu_before {
-        let usage = own_usage();
-        record.cpu_before_ns = timeval_ns(usage.ru_utime) + timeval_ns(usage.ru_stime);
-    }
+    record.cpu_before_ns = cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(0);
     read_own_name(record);
 }
 
@@ -118,6 +117,34 @@ fn own_usage() -> libc::rusage {
         libc::getrusage(libc::RUSAGE_THREAD, &mut usage);
         usage
     }
+}
+
+/// What a CPU clock shows. The kernel brings it up to date when it is asked; what getrusage and
+/// /proc show of a running thread is up to a tick old (4 ms here), and /proc counts in ticks of 10 ms.
+pub fn cpu_ns(clock: libc::clockid_t) -> Option<u64> {
+    // SAFETY: clock_gettime fills the struct.
+    unsafe {
+        let mut time: libc::timespec = core::mem::zeroed();
+        let known = libc::clock_gettime(clock, &mut time) == 0;
+        known.then(|| time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)
+    }
+}
+
+/// The CPU clock of any thread of this process, as the kernel's `make_thread_cpuclock` numbers it.
+fn clock_of(tid: u32) -> libc::clockid_t {
+    /// CPUCLOCK_PERTHREAD_MASK and CPUCLOCK_SCHED.
+    const PER_THREAD_SCHEDULED: i32 = 4 | 2;
+    (!(tid as i32) << 3) | PER_THREAD_SCHEDULED
+}
+
+/// Splits an exact sum as two coarse parts stand to each other; with nothing known it is all user's.
+pub fn split(sum: u64, user: u64, system: u64) -> (u64, u64) {
+    let parts = u128::from(user) + u128::from(system);
+    let system = match parts {
+        0 => 0,
+        _ => (u128::from(sum) * u128::from(system) / parts) as u64,
+    };
+    (sum - system, system)
 }
 
 fn read_own_name(record: &mut ThreadRecord) {
@@ -139,14 +166,16 @@ pub fn finish(record: &mut ThreadRecord) {
 /// CPU time, switches and name of the calling thread so far.
 pub fn take_usage(record: &mut ThreadRecord) {
     let usage = own_usage();
-    record.user_ns = timeval_ns(usage.ru_utime);
-    record.system_ns = timeval_ns(usage.ru_stime);
+    let (user, system) = (timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime));
+    let sum = cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID).unwrap_or(user + system);
+    (record.user_ns, record.system_ns) = split(sum, user, system);
     record.voluntary_switches = usage.ru_nvcsw as u64;
     record.involuntary_switches = usage.ru_nivcsw as u64;
     read_own_name(record);
 }
 
-/// CPU time, switches and name of another live thread, from /proc. Ticks are as fine as it gets.
+/// CPU time, switches and name of another live thread: the sum from its clock, how it divides into
+/// user and system, which /proc tells in ticks, no finer than that.
 pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
     let ask = |name: &str| {
         let path = files::c_path(format!("/proc/self/task/{tid}/{name}"))?;
@@ -162,8 +191,8 @@ pub fn take_usage_of(record: &mut ThreadRecord, tid: u32) {
         let field = |n: usize| fields.get(n).and_then(|f| f.parse::<u64>().ok());
         // Fields 14 and 15 of proc(5), counted behind the command's parenthesis.
         if let (Some(user), Some(system)) = (field(11), field(12)) {
-            record.user_ns = user * tick;
-            record.system_ns = system * tick;
+            let sum = cpu_ns(clock_of(tid)).unwrap_or((user + system) * tick);
+            (record.user_ns, record.system_ns) = split(sum, user, system);
         }
     }
     if let Ok(status) = ask("status") {
@@ -200,5 +229,29 @@ pub fn shorten() {
     if let (Some(path), Some((mapping, ready))) = (process::path("threads.pv"), file().as_mut()) {
         mapping.bytes = *ready;
         file::shorten(&path, *ready);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_exact_sum_is_split_like_its_coarse_parts() {
+        assert_eq!(split(1000, 0, 0), (1000, 0));
+        assert_eq!(split(1000, 1, 3), (250, 750));
+        assert_eq!(split(7, 0, 5), (0, 7));
+        assert_eq!(split(u64::MAX, 1, 1).0, u64::MAX / 2 + 1);
+    }
+
+    #[test]
+    fn the_clock_of_a_thread_is_that_of_its_id() {
+        // SAFETY: gettid has no preconditions.
+        let own = clock_of(unsafe { libc::gettid() } as u32);
+        let before = cpu_ns(own).expect("a clock of the calling thread");
+        let between = cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID).expect("the thread's clock");
+        let after = cpu_ns(own).expect("a clock of the calling thread");
+        assert!((before..=after).contains(&between), "{before} {between} {after}");
+        assert_eq!(cpu_ns(clock_of(1)), None, "a thread of another process");
     }
 }
