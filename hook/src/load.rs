@@ -75,8 +75,14 @@ extern "C" fn constructor() {
     crate::interpose::process::find_own_path();
     let (config, complaints) = config::read();
     CONFIG.store(Box::into_raw(Box::new(config)), Ordering::Release);
-    if let Err(why) = start(self::config()) {
-        say_once_a_run(&format!("nothing is recorded: {why}"));
+    if let Err(refusal) = start(self::config()) {
+        match refusal {
+            // Not our directory to leave a mark in; the children are spared the hook and say nothing.
+            Refusal::Stranger(why) => {
+                crate::diag::message(&format!("nothing is recorded: {why}"));
+            }
+            Refusal::Cannot(why) => say_once_a_run(&format!("nothing is recorded: {why}")),
+        }
         set_phase(Phase::Off);
         return;
     }
@@ -100,15 +106,29 @@ fn complain(complaints: config::Complaints) {
 
 /// Enters the run of the directory. A stranger there starts strangers: they are spared the hook, and
 /// the user their saying the same again.
-fn enter(config: &Config) -> Result<(), String> {
+fn enter(config: &Config) -> Result<(), Refusal> {
     match run::enter(&config.out)? {
         run::Entry::Member => Ok(()),
         run::Entry::Stranger(why) => {
             if environment::variable(c"LD_PRELOAD").is_some() {
                 crate::interpose::process::hide_from_children();
             }
-            Err(why)
+            Err(Refusal::Stranger(why))
         }
+    }
+}
+
+/// Why this process records nothing.
+enum Refusal {
+    /// The directory is somebody else's.
+    Stranger(String),
+    /// It cannot.
+    Cannot(String),
+}
+
+impl From<String> for Refusal {
+    fn from(why: String) -> Self {
+        Self::Cannot(why)
     }
 }
 
@@ -117,9 +137,10 @@ fn asked_for() -> bool {
     environment::variable(c"PERFVISOR_OUT").is_some()
 }
 
-fn start(config: &Config) -> Result<(), String> {
+fn start(config: &Config) -> Result<(), Refusal> {
     if tsc_is_forbidden() {
-        return Err("the process may not read the time stamp counter (PR_TSC_SIGSEGV)".into());
+        let why = "the process may not read the time stamp counter (PR_TSC_SIGSEGV)";
+        return Err(Refusal::Cannot(why.into()));
     }
     enter(config)?;
     // SAFETY: before the first slot is patched nobody reads these.
