@@ -5,6 +5,8 @@ use crate::model::{GroupId, Profile, SiteId, ThreadId};
 /// A duration in the unit a reader would choose.
 pub fn time(ns: f64) -> String {
     let (value, unit) = match ns.abs() {
+        // Shorter than the time stamps can tell.
+        v if v < 0.05 => return "0 s".to_owned(),
         v if v >= 100e9 => return format!("{:.0} s", ns / 1e9),
         v if v >= 1e9 => (ns / 1e9, "s"),
         v if v >= 1e6 => (ns / 1e6, "ms"),
