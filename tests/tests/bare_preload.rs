@@ -86,7 +86,10 @@ fn children_that_are_not_followed_find_nothing_of_ours() {
     let scratch = Scratch::new("no-follow");
     let line = [("PERFVISOR_FOLLOW", "0")];
     let bare = preloaded(&scratch.join("bare"), "env", &line).ok();
-    assert!(!bare.stdout.contains("PERFVISOR_") && !bare.stdout.contains("libperfvisor_hook"), "{bare:?}");
+    assert!(
+        !bare.stdout.contains("PERFVISOR_") && !bare.stdout.contains("libperfvisor_hook"),
+        "{bare:?}"
+    );
     let under_run = run(Command::new(perfvisor_path())
         .args(["run", "-q", "--no-follow", "-o"])
         .arg(scratch.join("run"))
