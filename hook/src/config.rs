@@ -6,6 +6,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
 use perfvisor_format::glob;
+use perfvisor_format::quantity::{size_bytes, span_ns};
 
 /// Settings in force.
 pub struct Config {
@@ -80,7 +81,7 @@ impl Reader {
 
     fn size(&mut self, name: &'static CStr) -> Option<u64> {
         let value = self.text(name)?;
-        let parsed = parse_size(&value);
+        let parsed = size_bytes(&value);
         if parsed.is_none() {
             self.wrong(name, &value, "a size such as 4096, 64MiB or 1GiB");
         }
@@ -98,7 +99,7 @@ impl Reader {
 
     fn seconds(&mut self, name: &'static CStr) -> Option<u64> {
         let value = self.text(name)?;
-        let parsed = parse_duration_ns(&value);
+        let parsed = span_ns(&value);
         if parsed.is_none() {
             self.wrong(name, &value, "a time such as 30s, 500ms or 2m");
         }
@@ -128,38 +129,6 @@ impl Reader {
         }
         unread
     }
-}
-
-/// `4096`, `64MiB`, `1G` → bytes.
-fn parse_size(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at_checked(digits)?;
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kib" | "kb" => 10,
-        "m" | "mib" | "mb" => 20,
-        "g" | "gib" | "gb" => 30,
-        "t" | "tib" | "tb" => 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-/// `30s`, `500ms`, `2m`, `1h` or plain seconds → nanoseconds.
-fn parse_duration_ns(text: &str) -> Option<u64> {
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().ok()?;
-    let scale = match unit {
-        "ns" => 1.0,
-        "us" => 1e3,
-        "ms" => 1e6,
-        "s" | "" => 1e9,
-        "m" | "min" => 60e9,
-        "h" => 3600e9,
-        _ => return None,
-    };
-    Some((number * scale) as u64)
 }
 
 impl Config {
@@ -226,28 +195,4 @@ fn default_out() -> Vec<u8> {
     let name = String::from_utf8_lossy(&name[..length]).replace('/', "_");
     // SAFETY: getpid has no preconditions.
     format!("perfvisor-{name}-{}", unsafe { libc::getpid() }).into_bytes()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{parse_duration_ns, parse_size};
-
-    #[test]
-    fn sizes_are_read_with_their_unit() {
-        assert_eq!(parse_size("4096"), Some(4096));
-        assert_eq!(parse_size("64MiB"), Some(64 << 20));
-        assert_eq!(parse_size("1 g"), Some(1 << 30));
-        assert_eq!(parse_size("lots"), None);
-        assert_eq!(parse_size("99999999999T"), None);
-    }
-
-    #[test]
-    fn durations_are_read_with_their_unit() {
-        assert_eq!(parse_duration_ns("30s"), Some(30_000_000_000));
-        assert_eq!(parse_duration_ns("1.5m"), Some(90_000_000_000));
-        assert_eq!(parse_duration_ns("250ms"), Some(250_000_000));
-        assert_eq!(parse_duration_ns("7"), Some(7_000_000_000));
-        assert_eq!(parse_duration_ns("7 parsecs"), None);
-        assert_eq!(parse_duration_ns(""), None);
-    }
 }

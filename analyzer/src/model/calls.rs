@@ -140,6 +140,13 @@ pub struct FlowEdge {
     pub wait_ns: f64,
 }
 
+impl FlowEdge {
+    /// An edge without calls so far.
+    pub fn between(caller: Option<ComponentId>, callee: Option<ComponentId>) -> Self {
+        Self { caller, callee, count: 0, total_ns: 0.0, self_ns: 0.0, wait_ns: 0.0 }
+    }
+}
+
 /// A call beyond its site's own tail.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct SlowCall {

@@ -104,14 +104,8 @@ pub fn finish_calls(profile: &mut Profile, sums: &Sums, clock: &Clock) {
             let api = known.api.map(|api| &profile.apis[api.index()]);
             let callee = api.and_then(|api| api.component);
             let blocking = api.is_some_and(|api| api.blocking);
-            let edge = flow.entry((caller, callee)).or_insert(FlowEdge {
-                caller,
-                callee,
-                count: 0,
-                total_ns: 0.0,
-                self_ns: 0.0,
-                wait_ns: 0.0,
-            });
+            let edge =
+                flow.entry((caller, callee)).or_insert_with(|| FlowEdge::between(caller, callee));
             edge.count = edge.count.saturating_add(site.count);
             edge.total_ns += site.total.estimate().value_ns;
             edge.self_ns += site.self_ns.max(0.0);

@@ -95,14 +95,9 @@ impl<'a> Filter<'a> {
             let callee = self.callee(Some(row.api));
             for part in &row.callers {
                 let caller = part.component;
-                let edge = edges.entry((caller, callee)).or_insert(FlowEdge {
-                    caller,
-                    callee,
-                    count: 0,
-                    total_ns: 0.0,
-                    self_ns: 0.0,
-                    wait_ns: 0.0,
-                });
+                let edge = edges
+                    .entry((caller, callee))
+                    .or_insert_with(|| FlowEdge::between(caller, callee));
                 edge.count = edge.count.saturating_add(part.count);
                 edge.total_ns += part.total_ns;
                 edge.self_ns += part.self_ns;

@@ -10,6 +10,7 @@ mod cell;
 pub mod glob;
 mod header;
 mod histogram;
+pub mod quantity;
 mod record;
 mod segment;
 mod thread;

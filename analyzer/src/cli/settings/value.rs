@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 
 use perfvisor_format::glob;
+use perfvisor_format::quantity::{size_bytes, span_ns};
 
 /// What values a setting takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,10 @@ impl Kind {
             }
             Self::Bytes => size_bytes(text).map(|bytes| bytes.to_string()),
             Self::Duration => {
-                let ms = duration_ms(text).filter(|ms| *ms > 0)?;
+                let ms = span_ns(text)?.saturating_add(500_000) / 1_000_000;
+                if ms == 0 {
+                    return None;
+                }
                 Some(if ms % 1000 == 0 { format!("{}s", ms / 1000) } else { format!("{ms}ms") })
             }
             Self::Globs => {
@@ -88,34 +92,6 @@ fn switch(text: &str) -> Option<bool> {
         "0" | "false" | "no" | "off" => Some(false),
         _ => None,
     }
-}
-
-fn size_bytes(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let shift = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" => 0,
-        "k" | "kib" | "kb" => 10,
-        "m" | "mib" | "mb" => 20,
-        "g" | "gib" | "gb" => 30,
-        "t" | "tib" | "tb" => 40,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(1 << shift)
-}
-
-fn duration_ms(text: &str) -> Option<u64> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let factor = match unit.trim().to_ascii_lowercase().as_str() {
-        "ms" => 1.0,
-        "" | "s" | "sec" => 1e3,
-        "m" | "min" => 60e3,
-        "h" => 3600e3,
-        _ => return None,
-    };
-    // A float above the range of u64 becomes its largest value, which is long enough.
-    Some((number.parse::<f64>().ok()? * factor).round() as u64)
 }
 
 #[cfg(test)]
