@@ -7,7 +7,7 @@ pub const MAGIC: [u8; 8] = *b"PERFVSR\0";
 /// A reader refuses another major version.
 pub const VERSION_MAJOR: u16 = 1;
 /// A reader accepts a higher minor version and ignores what it does not know.
-pub const VERSION_MINOR: u16 = 0;
+pub const VERSION_MINOR: u16 = 1;
 /// Reads as this value only on a machine of the writer's byte order.
 pub const ENDIAN_TAG: u32 = 0x0102_0304;
 
@@ -25,6 +25,9 @@ pub enum FileKind {
     Events = 4,
     /// `late.pv`: process-wide counters, one u64 a site, for calls no thread could count.
     Late = 5,
+    /// `syscalls.pv`: process-wide counters of system calls, one u64 a number, see
+    /// [`crate::SyscallTable`].
+    Syscalls = 6,
 }
 
 impl FileKind {
@@ -36,6 +39,7 @@ impl FileKind {
             3 => Self::Segment,
             4 => Self::Events,
             5 => Self::Late,
+            6 => Self::Syscalls,
             _ => return None,
         })
     }

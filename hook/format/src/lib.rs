@@ -13,20 +13,28 @@ mod histogram;
 pub mod quantity;
 mod record;
 mod segment;
+mod syscall;
+mod syscall_table;
 mod thread;
 
 pub use cell::{Cell, SiteState, SlowCall, WaitEdge, CELL_FLAG_COLLAPSED};
 pub use header::{FileHeader, FileKind, ENDIAN_TAG, MAGIC, VERSION_MAJOR, VERSION_MINOR};
 pub use histogram::{bucket_bounds, bucket_of, Bucket, OCTAVES, SUB_BUCKETS};
 pub use record::{
-    crc32, EndKind, ProcessHeader, RecordHeader, RecordKind, SiteHow, SkipReason, WaitKind,
-    PROCESS_HEADER_BYTES,
+    crc32, EndKind, ObjectKind, ProcessHeader, RecordHeader, RecordKind, SiteHow, SkipReason,
+    SyscallSkip, WaitKind, PROCESS_HEADER_BYTES,
 };
 pub use segment::{
     BlockHeader, BlockKind, Event, EventChunkHeader, SegmentHeader, SegmentKind, ARENA_OFFSET,
     ARENA_UNIT, EVENT_CHUNK_BYTES, EVENT_LONG, MAX_SITES, SEGMENT_HEADER_BYTES, TABLE_BYTES,
     TABLE_OFFSET,
 };
+pub use syscall::{
+    SlowSyscall, SyscallCell, SyscallObject, SyscallObjectKind, SyscallTable, ERRNOS,
+    SYSCALLS_FILE_BYTES, SYSCALLS_HEADER_BYTES, SYSCALL_ENTRY_ONLY, SYSCALL_NUMBERS,
+    SYSCALL_TABLE_BYTES, SYSCALL_WAITS,
+};
+pub use syscall_table::{SyscallCategory, SyscallInfo};
 pub use thread::{ThreadRecord, ThreadState, THREAD_HEADER_BYTES};
 
 /// Implements a checked read of a plain-old-data structure from untrusted bytes.

@@ -63,7 +63,8 @@ pub struct ProcessHeader {
     pub lost_threads: u64,
     /// Records of this file not written.
     pub lost_records: u64,
-    /// Bits: 1 exact, 2 events, 4 flight recorder, 8 self-calls.
+    /// Bits: 1 exact, 2 events, 4 flight recorder, 8 self-calls, 16 no APIs (`--only syscalls`), 32 no
+    /// system calls (`--only apis`), 64 system calls audited.
     pub mode: u64,
     /// Flight recorder length, ns.
     pub flight_ns: u64,
@@ -79,8 +80,18 @@ pub struct ProcessHeader {
     pub sampled_bias_cycles: u32,
     /// Uncertainty (± cycles) of that figure.
     pub sampled_bias_error_cycles: u32,
+    /// What the two time stamps of a timed system call measure of themselves (cycles).
+    pub syscall_bias_cycles: u32,
+    /// Uncertainty (± cycles) of that figure.
+    pub syscall_bias_error_cycles: u32,
+    /// What a timed system call costs its thread (1/16 cycle).
+    pub syscall_timed_cost_16: u32,
+    /// What a counted system call costs its thread (1/16 cycle).
+    pub syscall_counted_cost_16: u32,
+    /// Time (cycles) that finding and changing `syscall` instructions took.
+    pub syscall_patch_cycles: u64,
     /// Zero.
-    pub reserved: [u64; 7],
+    pub reserved: [u64; 4],
 }
 plain!(ProcessHeader, 240);
 
@@ -132,6 +143,16 @@ pub enum RecordKind {
     Fork = 7,
     /// `u64 tsc, str path`: exec is about to happen.
     Exec = 8,
+    /// `u32 component, u32 found, u32 patched, u32 entry_only`: its `syscall` instructions, those of
+    /// them that are seen (entry_only included), and those seen only on entry. Once for each
+    /// component that has any, again when it is loaded again.
+    SyscallSites = 9,
+    /// `u32 component, u32 reason (SyscallSkip), u64 address`: an instruction left alone; the
+    /// address is that of the component's file (load bias taken off).
+    SyscallSkipped = 10,
+    /// `u32 id, u32 kind (ObjectKind), u64 tsc, str name`: something a descriptor led to: a path, a
+    /// peer's address, or empty.
+    Object = 11,
 }
 
 impl RecordKind {
@@ -146,6 +167,9 @@ impl RecordKind {
             6 => Self::Message,
             7 => Self::Fork,
             8 => Self::Exec,
+            9 => Self::SyscallSites,
+            10 => Self::SyscallSkipped,
+            11 => Self::Object,
             _ => return None,
         })
     }
@@ -208,6 +232,58 @@ coded! {
         NotCode = 8 => "target is not code",
         /// Calls could be changed, but there is no free address near enough to lead them to.
         NoRoom = 9 => "no room near the code",
+    }
+}
+
+coded! {
+    /// Why a `syscall` instruction was left alone.
+    SyscallSkip {
+        /// Its function's code could not be decoded up to it.
+        NotDecoded = 1 => "code not decoded",
+        /// No instruction before it is long enough to be led to us, and no hole is near enough.
+        NoPatchPoint = 2 => "no room for a jump",
+        /// There is no free address near enough to lead it to.
+        NoRoom = 3 => "no room near the code",
+        /// The page could not be replaced.
+        Protected = 4 => "page could not be written",
+        /// A filter.
+        Filtered = 5 => "filtered",
+        /// It must not be touched (`rt_sigreturn` and the like).
+        Policy = 6 => "unsafe to hook",
+    }
+}
+
+coded! {
+    /// What a descriptor leads to.
+    ObjectKind {
+        /// Not known.
+        Unknown = 0 => "unknown",
+        /// A regular file; its path.
+        File = 1 => "file",
+        /// A directory; its path.
+        Directory = 2 => "directory",
+        /// A socket: its peer's address as `tcp 127.0.0.1:80`, or its own where it listens.
+        Socket = 3 => "socket",
+        /// A pipe or FIFO.
+        Pipe = 4 => "pipe",
+        /// An eventfd.
+        EventFd = 5 => "eventfd",
+        /// An epoll instance.
+        Epoll = 6 => "epoll",
+        /// A terminal; its path.
+        Tty = 7 => "tty",
+        /// Another device; its path.
+        Device = 8 => "device",
+        /// A timerfd.
+        TimerFd = 9 => "timerfd",
+        /// A signalfd.
+        SignalFd = 10 => "signalfd",
+        /// An inotify or fanotify instance.
+        Notify = 11 => "inotify",
+        /// A memfd; its name.
+        MemFd = 12 => "memfd",
+        /// Any other anonymous inode; its name.
+        Anonymous = 13 => "anonymous",
     }
 }
 

@@ -61,8 +61,14 @@ pub struct SegmentHeader {
     pub last_tsc: u64,
     /// Bitmap-free hint: highest site id ever counted here plus 1.
     pub site_limit: u64,
+    /// System calls whose cell could not be made; they count as unplaced.
+    pub lost_syscall_cells: u64,
+    /// Objects of system calls not kept.
+    pub lost_syscall_objects: u64,
+    /// Slow system calls not kept.
+    pub lost_slow_syscalls: u64,
     /// Zero.
-    pub reserved: [u64; 9],
+    pub reserved: [u64; 6],
 }
 plain!(SegmentHeader, 192);
 
@@ -80,6 +86,12 @@ pub enum BlockKind {
     SlowCalls = 4,
     /// [`crate::WaitEdge`] each 64 bytes.
     Waits = 5,
+    /// [`crate::SyscallCell`] each 448 bytes.
+    Syscalls = 6,
+    /// [`crate::SyscallObject`] each 128 bytes.
+    SyscallObjects = 7,
+    /// [`crate::SlowSyscall`] each 128 bytes.
+    SlowSyscalls = 8,
 }
 
 impl BlockKind {
@@ -91,6 +103,9 @@ impl BlockKind {
             3 => Self::Histograms,
             4 => Self::SlowCalls,
             5 => Self::Waits,
+            6 => Self::Syscalls,
+            7 => Self::SyscallObjects,
+            8 => Self::SlowSyscalls,
             _ => return None,
         })
     }
@@ -100,8 +115,9 @@ impl BlockKind {
         match self {
             Self::Sites | Self::Waits => 64,
             Self::Cells => 384,
-            Self::Histograms => 128,
+            Self::Histograms | Self::SyscallObjects | Self::SlowSyscalls => 128,
             Self::SlowCalls => 192,
+            Self::Syscalls => 448,
         }
     }
 }

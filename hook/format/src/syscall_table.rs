@@ -1,0 +1,56 @@
+//! The system calls of x86-64 Linux: name, category and what the hook must know of each.
+
+use crate::WaitKind;
+
+/// What a system call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum SyscallCategory {
+    /// Reads, writes and looks at files and descriptors.
+    File = 0,
+    /// Names: directories, links, permissions by path.
+    Directory = 1,
+    /// Waits until data are on disk.
+    DiskSync = 2,
+    /// Sockets.
+    Network = 3,
+    /// Address space.
+    Memory = 4,
+    /// futex and its kin.
+    Lock = 5,
+    /// Sleeps for a time.
+    Sleep = 6,
+    /// Waits for one of several descriptors.
+    Poll = 7,
+    /// Processes and threads: begin, end, wait, ids, limits, scheduling.
+    Process = 8,
+    /// Signals.
+    Signal = 9,
+    /// Clocks and timers.
+    Time = 10,
+    /// System V and POSIX messages, semaphores, shared memory; pipes and eventfds being made.
+    Ipc = 11,
+    /// Anything else.
+    Other = 12,
+}
+
+/// One system call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SyscallInfo {
+    /// Its number.
+    pub number: u16,
+    /// Its name.
+    pub name: &'static str,
+    /// What it is about.
+    pub category: SyscallCategory,
+    /// Index of the argument that is a descriptor; 255 = none.
+    pub fd: u8,
+    /// A positive result is a number of bytes moved.
+    pub bytes: bool,
+    /// What a call may wait for; `None` = it does not wait, or its descriptor's kind decides.
+    pub wait: WaitKind,
+    /// Reads or writes through `fd`: waits if that is a pipe, socket, terminal, eventfd, ….
+    pub waits_by_fd: bool,
+    /// Comes back twice, elsewhere or never: counted on entry.
+    pub entry_only: bool,
+}
