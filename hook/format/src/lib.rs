@@ -14,6 +14,7 @@ pub mod quantity;
 mod record;
 mod segment;
 mod syscall;
+mod syscall_rows;
 mod syscall_table;
 mod thread;
 
@@ -34,7 +35,7 @@ pub use syscall::{
     SYSCALLS_FILE_BYTES, SYSCALLS_HEADER_BYTES, SYSCALL_ENTRY_ONLY, SYSCALL_NUMBERS,
     SYSCALL_TABLE_BYTES, SYSCALL_WAITS,
 };
-pub use syscall_table::{SyscallCategory, SyscallInfo};
+pub use syscall_table::{syscall, syscalls, SyscallCategory, SyscallInfo};
 pub use thread::{ThreadRecord, ThreadState, THREAD_HEADER_BYTES};
 
 /// Implements a checked read of a plain-old-data structure from untrusted bytes.

@@ -1,5 +1,6 @@
 //! The system calls of x86-64 Linux: name, category and what the hook must know of each.
 
+use crate::syscall_rows::ROWS;
 use crate::WaitKind;
 
 /// What a system call is about.
@@ -53,4 +54,34 @@ pub struct SyscallInfo {
     pub waits_by_fd: bool,
     /// Comes back twice, elsewhere or never: counted on entry.
     pub entry_only: bool,
+}
+
+impl SyscallInfo {
+    /// [`SyscallInfo::fd`] of a call that takes no descriptor.
+    pub const NO_FD: u8 = 255;
+}
+
+/// One more than the highest number of the table.
+const LEN: usize = ROWS[ROWS.len() - 1].number as usize + 1;
+
+/// The rows, each at its number, so that looking one up is one bounds check.
+static TABLE: [Option<SyscallInfo>; LEN] = {
+    let mut table = [None; LEN];
+    let mut at = 0;
+    while at < ROWS.len() {
+        table[ROWS[at].number as usize] = Some(ROWS[at]);
+        at += 1;
+    }
+    table
+};
+
+/// What is known of system call `number`; `None` of one newer than the table.
+#[must_use]
+pub fn syscall(number: u32) -> Option<&'static SyscallInfo> {
+    TABLE.get(number as usize)?.as_ref()
+}
+
+/// All system calls, in the order of their numbers.
+pub fn syscalls() -> impl Iterator<Item = &'static SyscallInfo> {
+    TABLE.iter().flatten()
 }
