@@ -186,7 +186,7 @@ fn nginx() {
     assert_ended(&running.finish().outcome);
     assert!(load.stdout.contains("Complete requests:      600"), "{}", load.stdout);
     assert!(missing.starts_with("HTTP/1.1 404"), "{missing}");
-    let least = [("recvfrom", 600), ("sendfile", 600), ("accept4", 600), ("epoll_wait", 600)];
+    let least = [("recvfrom", 600), ("pread64", 600), ("accept4", 600), ("epoll_wait", 600)];
     assert_covered("nginx", &scratch, &least);
 }
 
