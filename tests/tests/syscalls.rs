@@ -137,7 +137,7 @@ fn threads_run_hot_while_the_hook_is_loaded() {
 fn nothing_goes_wrong_in_many_runs() {
     for name in ["storm", "restarts", "jump_out", "cancel_read", "strict", "registers"] {
         let native = Perfvisor::testapp(name).native().outcome;
-        for round in 0..10 {
+        for round in 0..5 {
             for mode in [Mode::Default, Mode::Exact] {
                 let watched = Perfvisor::testapp(name).flags(mode.flags()).record().outcome;
                 assert_eq!(native, watched, "{name} {mode:?} {round}");
