@@ -1,6 +1,5 @@
 /* Hundreds of signals while a thread makes system calls in a hot loop and checks every result;
- * the handler makes system calls itself. Truth as in known.c; "syscall-at-least" where the
- * handler's may have come before the thread's own.
+ * the handler makes system calls itself. Truth as in known.c.
  * needs: known
  * build: -pthread -D_GNU_SOURCE */
 #include <errno.h>
