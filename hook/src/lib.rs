@@ -19,6 +19,7 @@ extern crate alloc;
 mod allocator;
 mod cold;
 mod config;
+mod descriptors;
 mod diag;
 mod environment;
 mod exports;

@@ -12,6 +12,7 @@ use super::profile::{Coverage, Image, ImageEnd, Mode, Profile, RunInfo, Unsymbol
 use super::segments::{add_segment, Context, FoldView};
 use super::sums::Sums;
 use super::symbols::Symbols;
+use super::syscall_finish::finish_syscalls;
 use super::tables::{setting, Tables};
 use super::threads::{cpu_since, Cast, Naming};
 use super::waits::{finish_objects, finish_slow_calls, Lookup};
@@ -73,6 +74,7 @@ pub fn load(directory: &Path) -> Result<Profile, ReadError> {
     let lookup = Lookup::new(&profile, &pthreads);
     let objects = finish_objects(&mut profile, &mut sums, &clocks, &lookup, &mut naming);
     finish_slow_calls(&mut profile, &mut sums, &clocks, &lookup, &objects, &mut naming);
+    finish_syscalls(&mut profile, &gathered, &mut sums, &clocks, &mut naming);
     add_late(&mut profile, &gathered, &tables, &mut sums);
     describe_run(&mut profile, &gathered);
     describe_coverage(&mut profile, &gathered, &symbols);
@@ -137,7 +139,7 @@ fn jobs(gathered: &Gathered, names: &[String], cast: &mut Cast) -> Vec<Job> {
                 continue;
             }
             let folding = entry.state == ThreadState::Folding;
-            let mut fold = FoldView::default();
+            let mut fold = FoldView { folding, ..FoldView::default() };
             if folding {
                 let (skip_states, count_before) = journal(gathered, image, entry);
                 fold.skip_states = skip_states;
@@ -304,6 +306,8 @@ fn describe_images(
                 events: header.mode & 2 != 0,
                 flight_ns: (header.mode & 4 != 0).then_some(header.flight_ns),
                 self_calls: header.mode & 8 != 0,
+                no_apis: header.mode & 16 != 0,
+                no_syscalls: header.mode & 32 != 0,
             },
             forked: header.forked != 0,
             end,

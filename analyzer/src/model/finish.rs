@@ -81,8 +81,7 @@ pub fn finish_groups(
             group.calls = group.calls.saturating_add(site.count);
             group.timed = group.timed.saturating_add(site.timed);
         }
-        let roots = sums.tree.nodes.iter().filter(|node| node.parent.is_none());
-        let api_ns: f64 = roots.map(|node| node.total.total_ns).sum();
+        let api_ns: f64 = sums.tree.outermost().map(|node| node.total.total_ns).sum();
         // A timed call below an untimed one is a root, and the untimed one's estimate holds it too.
         group.api_ns = api_ns.min(group.lifetime_ns);
     }
@@ -183,7 +182,8 @@ fn row(
     }
 }
 
-fn ratio(part: u64, whole: u64) -> f64 {
+/// `part ÷ whole`, at most 1; 0 of nothing.
+pub fn ratio(part: u64, whole: u64) -> f64 {
     if whole == 0 {
         0.0
     } else {
@@ -239,22 +239,24 @@ fn time_bars(all: &SiteSums, clock: &Clock) -> TimeBars {
         return TimeBars::default();
     }
     let ns = single_ns(all, clock);
+    // A cell whose counts grew too large keeps them rounded.
+    let estimated = all.timed != all.count || all.histogram.total() != all.timed;
+    bars_of(all.histogram.filled().map(|(middle, calls)| (ns(middle), calls)), estimated)
+}
+
+/// Calls of so many ns each on the reports' axis.
+pub fn bars_of(calls: impl Iterator<Item = (f64, u64)>, estimated: bool) -> TimeBars {
     let mut bars = [0u64; LAST_BAR + 1];
-    for (middle, calls) in all.histogram.filled() {
+    for (ns, calls) in calls {
         // The hair more is for 1000 ns, whose logarithm comes out just below 3.
-        let place = (ns(middle).max(1.0).log10() * 10.0 + 1e-9).floor() as usize;
+        let place = (ns.max(1.0).log10() * 10.0 + 1e-9).floor() as usize;
         let bar = &mut bars[place.min(LAST_BAR)];
         *bar = bar.saturating_add(calls);
     }
     let filled = |calls: &u64| *calls != 0;
     let Some(first) = bars.iter().position(filled) else { return TimeBars::default() };
     let last = bars.iter().rposition(filled).unwrap_or(first);
-    TimeBars {
-        first: first as u32,
-        calls: bars[first..=last].to_vec(),
-        // A cell whose counts grew too large keeps them rounded.
-        estimated: all.timed != all.count || all.histogram.total() != all.timed,
-    }
+    TimeBars { first: first as u32, calls: bars[first..=last].to_vec(), estimated }
 }
 
 fn add_nodes(profile: &mut Profile, group: GroupId, own: &GroupSums) {

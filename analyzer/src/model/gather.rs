@@ -1,8 +1,8 @@
 //! Reads what describes a run: its images, their process heads, tables and thread records.
 
 use crate::read::{
-    image_folders, read_late, read_process, read_run_file, read_threads, Damage, ImageFolder,
-    ProcessFile, ReadError, RunFile, ThreadEntry,
+    image_folders, read_late, read_process, read_run_file, read_syscalls, read_threads, Damage,
+    ImageFolder, ProcessFile, ReadError, RunFile, SyscallTotals, ThreadEntry,
 };
 use rayon::prelude::*;
 use std::path::{Path, PathBuf};
@@ -17,6 +17,8 @@ pub struct ImageData {
     pub threads: Vec<ThreadEntry>,
     /// Its `late.pv`: (site, calls).
     pub late: Vec<(u32, u64)>,
+    /// Its `syscalls.pv`.
+    pub syscalls: Vec<SyscallTotals>,
     /// Damaged places so far.
     pub damages: Vec<Damage>,
 }
@@ -95,5 +97,15 @@ fn read_image(root: &Path, folder: ImageFolder) -> Result<ImageData, ReadError> 
             Err(error) => damages.push(error.into_damage(root)),
         }
     }
-    Ok(ImageData { folder, process, threads, late, damages })
+    let mut syscalls = Vec::new();
+    if folder.has_syscalls {
+        match read_syscalls(root, &format!("{}/syscalls.pv", folder.name), identity) {
+            Ok((found, damaged)) => {
+                syscalls = found;
+                damages.extend(damaged);
+            }
+            Err(error) => damages.push(error.into_damage(root)),
+        }
+    }
+    Ok(ImageData { folder, process, threads, late, syscalls, damages })
 }

@@ -3,7 +3,7 @@
 use perfvisor_format::{bucket_bounds, bucket_of, Bucket, OCTAVES, SUB_BUCKETS};
 
 /// Weighted counts of calls by duration; octaves without calls take no room.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Histogram {
     octaves: Vec<Option<Box<[u64; SUB_BUCKETS]>>>,
     total: u64,

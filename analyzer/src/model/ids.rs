@@ -38,4 +38,6 @@ ids! {
     SlowCallId,
     /// Position in [`Profile::wait_objects`](crate::model::Profile::wait_objects).
     WaitObjectId,
+    /// Position in [`Syscalls::targets`](crate::model::Syscalls::targets).
+    SyscallTargetId,
 }

@@ -25,6 +25,10 @@ mod segments;
 mod start_routine;
 mod sums;
 mod symbols;
+mod syscall_cells;
+mod syscall_finish;
+mod syscall_sums;
+mod syscalls;
 mod tables;
 mod threads;
 mod unseen;
@@ -37,10 +41,16 @@ pub use calls::{
     SlowCall, TimeBars, WaitObject, WaitShare, Waiter,
 };
 pub use ids::{
-    ApiId, ComponentId, GroupId, ImageId, NodeId, SiteId, SlowCallId, ThreadId, WaitObjectId,
+    ApiId, ComponentId, GroupId, ImageId, NodeId, SiteId, SlowCallId, SyscallTargetId, ThreadId,
+    WaitObjectId,
 };
 pub use profile::{
     Coverage, Estimate, Image, ImageEnd, Losses, Mode, Overhead, Profile, RunInfo, SkipRow,
     Unsymbolised,
 };
 pub use program::{Api, Component, Site, Thread, ThreadEnd, ThreadGroup, ThreadOrigin};
+pub use syscall_sums::SyscallSums;
+pub use syscalls::{
+    category_text, syscall_category, syscall_name, SlowSyscall, SyscallCoverage, SyscallLosses,
+    SyscallOutside, SyscallOverhead, SyscallRow, SyscallTarget, SyscallUse, Syscalls, TargetKind,
+};

@@ -29,6 +29,10 @@ pub fn order_groups(profile: &mut Profile) {
     for object in &mut profile.wait_objects {
         object.waiters.iter_mut().for_each(|waiter| renumber(&mut waiter.group));
     }
+    let syscalls = &mut profile.syscalls;
+    syscalls.rows.iter_mut().for_each(|row| renumber(&mut row.group));
+    syscalls.uses.iter_mut().for_each(|row| renumber(&mut row.group));
+    syscalls.slow.iter_mut().for_each(|slow| renumber(&mut slow.group));
     profile.call_nodes.iter_mut().for_each(|node| renumber(&mut node.group));
     order_nodes(profile);
 }
@@ -51,4 +55,14 @@ fn order_nodes(profile: &mut Profile) {
     for slow in &mut profile.slow_calls {
         slow.node = slow.node.map(|node| place[node.index()]);
     }
+    for row in &mut profile.syscalls.rows {
+        row.node = row.node.map(|node| place[node.index()]);
+    }
+    for slow in &mut profile.syscalls.slow {
+        slow.node = slow.node.map(|node| place[node.index()]);
+    }
+    profile
+        .syscalls
+        .rows
+        .sort_by_key(|row| (row.image, row.group, row.thread, row.node, row.number));
 }

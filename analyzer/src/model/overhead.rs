@@ -27,7 +27,10 @@ pub fn describe(profile: &mut Profile, gathered: &Gathered) {
     if let (Some(user), Some(system)) = (profile.run.user_ns, profile.run.system_ns) {
         overhead.cpu_ns = user.saturating_add(system) as f64;
     }
-    overhead.share = share(overhead.timed_ns + overhead.counted_ns, overhead.cpu_ns);
+    let syscalls = profile.syscalls.overhead;
+    let probes_ns =
+        overhead.timed_ns + overhead.counted_ns + syscalls.timed_ns + syscalls.counted_ns;
+    overhead.share = share(probes_ns, overhead.cpu_ns);
     profile.overhead = overhead;
 }
 

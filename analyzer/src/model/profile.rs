@@ -7,6 +7,7 @@
 use super::calls::{ApiRow, CallNode, EventsSummary, FlowEdge, SlowCall, WaitObject};
 use super::ids::{ComponentId, ImageId};
 use super::program::{Api, Component, Site, Thread, ThreadGroup};
+use super::syscalls::Syscalls;
 use crate::read::Damage;
 use serde::Serialize;
 use std::collections::BTreeSet;
@@ -46,6 +47,9 @@ pub struct Profile {
     pub wait_objects: Vec<WaitObject>,
     /// What the event files hold; empty without `--events` and `--flight-recorder`.
     pub events: EventsSummary,
+    /// System calls; empty when they were not recorded.
+    #[serde(skip_serializing_if = "Syscalls::is_empty")]
+    pub syscalls: Syscalls,
 }
 
 /// An estimated sum with its 95 % interval.
@@ -116,6 +120,17 @@ pub struct Mode {
     pub flight_ns: Option<u64>,
     /// `--self-calls`: a component's calls to itself too.
     pub self_calls: bool,
+    /// `--only syscalls`: no calls between components.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_apis: bool,
+    /// `--only apis`: no system calls.
+    #[serde(skip_serializing_if = "is_false")]
+    pub no_syscalls: bool,
+}
+
+/// What 1.0 traces cannot have is left out where it is not so.
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// One process image.

@@ -4,6 +4,7 @@ use super::clock::Clock;
 use super::estimate::{estimate, EstimateSum, SegmentSite, SiteEstimate};
 use super::ids::{GroupId, ImageId, ThreadId};
 use super::sums::{ObjectSums, SlowSums, Sums, ThreadSums, WaitSum};
+use super::syscall_cells::add_syscalls;
 use super::tables::{ImageMap, LocalSite};
 use crate::read::Segment;
 use perfvisor_format::{Cell, ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED};
@@ -34,6 +35,8 @@ pub struct Context<'a> {
 /// What a fold in progress changes (FORMAT.md, "Folding").
 #[derive(Clone, Debug, Default)]
 pub struct FoldView {
+    /// The thread is being folded at this moment.
+    pub folding: bool,
     /// Thread: site states before this one (order of the file) are in the group already.
     pub skip_states: usize,
     /// Group: the site whose count was this before the fold's current step.
@@ -115,6 +118,7 @@ pub fn add_segment(segment: &Segment, context: Context<'_>, fold: &FoldView, sum
     view.add_waits(sums);
     view.add_slow_calls(sums);
     view.add_thread(sums);
+    add_syscalls(segment, context, fold.folding, &mut sums.syscalls);
     let header = &segment.header;
     let losses = &mut sums.losses;
     losses.lost_cells = losses.lost_cells.saturating_add(header.lost_cells);
@@ -132,7 +136,7 @@ pub fn add_segment(segment: &Segment, context: Context<'_>, fold: &FoldView, sum
 const LARGEST_SUM: f64 = 2e72;
 
 /// A number of a damaged file that is none, or that no recording can give, counts as 0.
-fn finite(value: f64) -> f64 {
+pub fn finite(value: f64) -> f64 {
     if value <= LARGEST_SUM {
         value.max(0.0)
     } else {
@@ -165,10 +169,13 @@ impl<'a> View<'a> {
             let (timed, represented) = (entry.cell.timed as f64, entry.cell.represented as f64);
             let below = self.cells[at as usize].below_cost;
             if let Some(parent) = entry.parent {
-                let parent = &mut self.cells[parent as usize];
-                parent.below_cost += below + timed * cost;
-                parent.child_timed += timed;
-                parent.child_bias += self.bias.of(&entry.cell).0 * represented;
+                self.cells[parent as usize].below_cost += below + timed * cost;
+            }
+            // What is below a call that was only counted came off the self time of a timed one.
+            if let Some(timed_above) = self.timed_above(at) {
+                let above = &mut self.cells[timed_above as usize];
+                above.child_timed += timed;
+                above.child_bias += self.bias.of(&entry.cell).0 * represented;
             }
         }
         for (view, entry) in self.cells.iter_mut().zip(&self.segment.cells) {
@@ -192,6 +199,30 @@ impl<'a> View<'a> {
             view.own = cell.weighted_self as f64 - bias * represented + children * weight;
             view.systematic = error * represented + 0.5 * below * weight;
         }
+    }
+
+    /// The next cell above the one at `at` that was timed.
+    fn timed_above(&self, at: u32) -> Option<u32> {
+        let cells = &self.segment.cells;
+        let above = |&at: &u32| cells[at as usize].parent;
+        // Depth falls with each step (checked when parents were linked), so this ends.
+        let mut path = std::iter::successors(above(&at), above);
+        path.find(|&at| cells[at as usize].cell.timed != 0)
+    }
+
+    /// Whether each cell, or one below it, is the path of a system call: it needs a place in the
+    /// tree even if it was never timed itself.
+    fn holds_syscalls(&self) -> Vec<bool> {
+        let mut holds = vec![false; self.cells.len()];
+        for path in self.segment.syscalls.iter().filter_map(|entry| entry.path) {
+            holds[path as usize] = true;
+        }
+        for &at in self.order.iter().rev() {
+            if let Some(parent) = self.segment.cells[at as usize].parent {
+                holds[parent as usize] |= holds[at as usize];
+            }
+        }
+        holds
     }
 
     /// Sums the cells per site and estimates each site.
@@ -328,10 +359,11 @@ impl<'a> View<'a> {
     fn add_tree(&self, sums: &mut Sums) {
         let tree = &mut sums.groups.entry(self.context.group).or_default().tree;
         let mut nodes: Vec<Option<u32>> = vec![None; self.cells.len()];
+        let holds_syscalls = self.holds_syscalls();
         for &at in &self.order {
             let (view, entry) = (&self.cells[at as usize], &self.segment.cells[at as usize]);
             let cell = &entry.cell;
-            if !view.usable && cell.abandoned == 0 {
+            if !view.usable && cell.abandoned == 0 && !holds_syscalls[at as usize] {
                 continue;
             }
             let parent = entry.parent.and_then(|parent| nodes[parent as usize]);
@@ -485,7 +517,7 @@ impl<'a> View<'a> {
         result.top_sites.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
         result.top_sites.truncate(TOP_SITES);
         for (at, entry) in self.segment.cells.iter().enumerate() {
-            if entry.parent.is_none() && self.cells[at].usable {
+            if self.cells[at].usable && self.timed_above(at as u32).is_none() {
                 if let Some(e) = self.estimates.get(&entry.cell.site) {
                     result.api_ns += self.ns(self.path_estimate(at as u32, e).total);
                 }

@@ -7,6 +7,7 @@ use super::estimate::EstimateSum;
 use super::histogram::Histogram;
 use super::ids::{GroupId, ImageId, SiteId, ThreadId};
 use super::profile::Losses;
+use super::syscall_cells::SyscallParts;
 use perfvisor_format::SlowCall as RawSlowCall;
 use std::collections::{BTreeMap, HashMap};
 
@@ -179,6 +180,18 @@ impl Tree {
         at
     }
 
+    /// Nodes with timed calls that have none above them: their times contain all others'. A path
+    /// may begin with APIs that were only counted.
+    pub fn outermost(&self) -> impl Iterator<Item = &NodeSums> {
+        let mut below = Vec::with_capacity(self.nodes.len());
+        for node in &self.nodes {
+            let parent = node.parent.map(|p| p as usize);
+            below.push(parent.is_some_and(|p| below[p] || self.nodes[p].timed != 0));
+        }
+        let timed = self.nodes.iter().zip(below).filter(|(node, below)| !below && node.timed != 0);
+        timed.map(|(node, _)| node)
+    }
+
     fn merge(&mut self, other: &Self) {
         let mut map = Vec::with_capacity(other.nodes.len());
         for node in &other.nodes {
@@ -301,6 +314,8 @@ pub struct Sums {
     pub objects: HashMap<ObjectKey, ObjectSums>,
     /// Longest slow calls per (group, site).
     pub slow: HashMap<(GroupId, SiteId), Vec<SlowSums>>,
+    /// System calls.
+    pub syscalls: SyscallParts,
     /// Losses and damages.
     pub losses: Losses,
     /// Calls and timed calls per image.
@@ -355,6 +370,7 @@ impl Sums {
             own.0 = own.0.saturating_add(calls);
             own.1 = own.1.saturating_add(timed);
         }
+        self.syscalls.merge(other.syscalls);
         add_losses(&mut self.losses, other.losses);
         self
     }

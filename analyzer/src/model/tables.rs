@@ -82,6 +82,7 @@ pub struct ImageMap {
     /// Ids of known sites, ascending.
     pub known: Vec<u32>,
     loaded: Vec<Loaded>,
+    components: HashMap<u32, ComponentId>,
     unknown: SiteId,
 }
 
@@ -90,6 +91,11 @@ impl ImageMap {
     pub fn site(&self, id: u32) -> LocalSite {
         let unknown = LocalSite { site: self.unknown, wait: WaitKind::None };
         self.sites.get(&id).copied().unwrap_or(unknown)
+    }
+
+    /// The run's component for the image's component `id`.
+    pub fn component(&self, id: u32) -> Option<ComponentId> {
+        self.components.get(&id).copied()
     }
 
     /// Where `address` lies, and what is left of it without the load bias.
@@ -212,6 +218,7 @@ impl Tables {
                 _ => {}
             }
         }
+        map.components = local;
         map.known = map.sites.keys().copied().collect();
         map.known.sort_unstable();
         map

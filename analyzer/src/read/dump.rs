@@ -1,8 +1,10 @@
 //! The raw records of a trace as text or JSON lines.
 
+use super::dump_syscalls::{dump_syscall_record, dump_syscalls, dump_totals};
 use super::{
-    image_folders, open_events, read_late, read_process, read_segment, read_threads, Damage,
-    ImageFolder, ImageIdentity, ProcessFile, ReadError, Record, Segment, SegmentOwner, ThreadEntry,
+    image_folders, open_events, read_late, read_process, read_segment, read_syscalls, read_threads,
+    Damage, ImageFolder, ImageIdentity, ProcessFile, ReadError, Record, Segment, SegmentOwner,
+    ThreadEntry,
 };
 use perfvisor_format::{SegmentKind, ThreadState, WaitKind};
 use serde_json::{json, Value};
@@ -18,7 +20,8 @@ pub struct DumpFilter {
     pub pid: Option<u32>,
     /// Only these kinds of records (`process`, `component`, `unload`, `site`, `skip`, `setting`,
     /// `message`, `fork`, `exec`, `thread`, `segment`, `count`, `state`, `cell`, `slow`, `wait`,
-    /// `late`, `event`, `damage`); empty = all but events.
+    /// `late`, `event`, `damage`; of system calls `syscall-sites`, `syscall-skipped`, `object`,
+    /// `syscall-total`, `syscall`, `syscall-object`, `slow-syscall`); empty = all but events.
     pub kinds: Vec<String>,
     /// Stop after so many records.
     pub limit: Option<u64>,
@@ -69,8 +72,10 @@ pub fn dump(directory: &Path, out: &mut dyn Write, filter: &DumpFilter) -> Resul
 }
 
 /// Why writing ends early.
-enum Stop {
+pub enum Stop {
+    /// So many records were asked for.
     Limit,
+    /// The output refused.
     Io(io::Error),
 }
 
@@ -80,10 +85,11 @@ impl From<io::Error> for Stop {
     }
 }
 
-type Written = Result<(), Stop>;
+/// What writing a line gives.
+pub type Written = Result<(), Stop>;
 
 /// Where the records go.
-struct Lines<'a> {
+pub struct Lines<'a> {
     out: &'a mut dyn Write,
     filter: &'a DumpFilter,
     image: String,
@@ -98,7 +104,8 @@ impl Lines<'_> {
         }
     }
 
-    fn line(&mut self, kind: &str, fields: &[(&str, Value)]) -> Written {
+    /// Writes a record of `kind`.
+    pub fn line(&mut self, kind: &str, fields: &[(&str, Value)]) -> Written {
         if !self.wants(kind) {
             return Ok(());
         }
@@ -135,7 +142,8 @@ impl Lines<'_> {
     }
 }
 
-fn hex(value: u64) -> Value {
+/// An address as reports show it.
+pub fn hex(value: u64) -> Value {
     json!(format!("{value:#x}"))
 }
 
@@ -175,6 +183,17 @@ fn dump_image(
                 for (site, calls) in late {
                     lines.line("late", &[("site", json!(site)), ("calls", json!(calls))])?;
                 }
+            }
+            Err(error) => lines.damage(&error.into_damage(root))?,
+        }
+    }
+    if folder.has_syscalls {
+        match read_syscalls(root, &format!("{}/syscalls.pv", folder.name), identity) {
+            Ok((totals, damages)) => {
+                for damage in &damages {
+                    lines.damage(damage)?;
+                }
+                dump_totals(&totals, lines)?;
             }
             Err(error) => lines.damage(&error.into_damage(root))?,
         }
@@ -224,6 +243,11 @@ fn dump_head(process: &ProcessFile, lines: &mut Lines<'_>) -> Written {
             ("forks", json!(header.forks)),
             ("user_ns", json!(header.user_ns)),
             ("system_ns", json!(header.system_ns)),
+            ("syscall_bias_cycles", json!(header.syscall_bias_cycles)),
+            ("syscall_bias_error_cycles", json!(header.syscall_bias_error_cycles)),
+            ("syscall_timed_cost_16", json!(header.syscall_timed_cost_16)),
+            ("syscall_counted_cost_16", json!(header.syscall_counted_cost_16)),
+            ("syscall_patch_cycles", json!(header.syscall_patch_cycles)),
         ],
     )
 }
@@ -286,6 +310,9 @@ fn dump_record(offset: u64, record: &Record, lines: &mut Lines<'_>) -> Written {
         }
         Record::Exec(tsc, path) => {
             lines.line("exec", &[at, ("tsc", json!(tsc)), ("path", json!(path))])
+        }
+        Record::SyscallSites(_) | Record::SyscallSkipped(..) | Record::Object(_) => {
+            dump_syscall_record(at, record, lines)
         }
     }
 }
@@ -377,6 +404,9 @@ fn dump_segment(segment: &Segment, lines: &mut Lines<'_>) -> Written {
             ("fold_count_before", json!(h.fold_count_before)),
             ("last_tsc", json!(h.last_tsc)),
             ("site_limit", json!(h.site_limit)),
+            ("lost_syscall_cells", json!(h.lost_syscall_cells)),
+            ("lost_syscall_objects", json!(h.lost_syscall_objects)),
+            ("lost_slow_syscalls", json!(h.lost_slow_syscalls)),
         ],
     )?;
     for damage in &segment.damages {
@@ -405,7 +435,8 @@ fn dump_segment(segment: &Segment, lines: &mut Lines<'_>) -> Written {
         )?;
     }
     dump_cells(segment, &file, lines)?;
-    dump_waits(segment, &file, lines)
+    dump_waits(segment, &file, lines)?;
+    dump_syscalls(segment, &file, lines)
 }
 
 fn dump_cells(segment: &Segment, file: &Value, lines: &mut Lines<'_>) -> Written {

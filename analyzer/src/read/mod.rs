@@ -5,6 +5,7 @@
 //! file, offset, expected and found, and the rest is still read.
 
 mod dump;
+mod dump_syscalls;
 mod error;
 mod events;
 mod header;
@@ -12,6 +13,7 @@ mod mapped;
 mod payload;
 mod process;
 mod segment;
+mod syscalls;
 mod tables;
 mod tree;
 
@@ -20,7 +22,11 @@ pub use error::{plain, Damage, ReadError};
 pub use events::{open_events, Chunk, ChunkResult, EventFile, EventRecord};
 pub use header::{read_header, read_member_header, ImageIdentity};
 pub use mapped::Mapped;
-pub use process::{read_process, ComponentRecord, ProcessFile, Record, SiteRecord};
+pub use process::{
+    read_process, ComponentRecord, ObjectRecord, ProcessFile, Record, SiteRecord,
+    SyscallSitesRecord,
+};
 pub use segment::{read_segment, since_base, CellEntry, Segment, SegmentOwner};
+pub use syscalls::{read_syscalls, SyscallEntry, SyscallTotals};
 pub use tables::{read_late, read_threads, ThreadEntry, ThreadsFile};
 pub use tree::{image_folders, read_run_file, ImageFolder, RunFile};

@@ -4,8 +4,8 @@ use super::header::{read_header, ImageIdentity};
 use super::payload::Payload;
 use super::{Damage, Mapped, ReadError};
 use perfvisor_format::{
-    crc32, FileHeader, FileKind, ProcessHeader, RecordHeader, RecordKind, SiteHow, SkipReason,
-    WaitKind, MAX_SITES, PROCESS_HEADER_BYTES,
+    crc32, FileHeader, FileKind, ObjectKind, ProcessHeader, RecordHeader, RecordKind, SiteHow,
+    SkipReason, SyscallSkip, WaitKind, MAX_SITES, PROCESS_HEADER_BYTES,
 };
 use std::path::Path;
 
@@ -55,6 +55,32 @@ pub struct SiteRecord {
     pub version: String,
 }
 
+/// A component's `syscall` instructions, as recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SyscallSitesRecord {
+    /// The component's id.
+    pub component: u32,
+    /// Instructions found.
+    pub found: u32,
+    /// Of these, seen.
+    pub patched: u32,
+    /// Of the seen ones, those seen only when the call begins.
+    pub entry_only: u32,
+}
+
+/// What a descriptor led to, as recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObjectRecord {
+    /// Id in this image.
+    pub id: u32,
+    /// What it is; a kind of a later version is `Unknown`.
+    pub kind: ObjectKind,
+    /// When it was met, cycles.
+    pub tsc: u64,
+    /// A path, a peer's address, or empty.
+    pub name: String,
+}
+
 /// One record of `process.pv`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
@@ -74,6 +100,12 @@ pub enum Record {
     Fork(u64, u32),
     /// exec is about to happen: cycles, path.
     Exec(u64, String),
+    /// A component's `syscall` instructions.
+    SyscallSites(SyscallSitesRecord),
+    /// A `syscall` instruction left alone: component, reason (`Err` = raw number), address.
+    SyscallSkipped(u32, Result<SyscallSkip, u32>, u64),
+    /// Something a descriptor led to.
+    Object(ObjectRecord),
 }
 
 /// All of `process.pv`.
@@ -244,6 +276,23 @@ fn parse(kind: RecordKind, payload: &[u8]) -> Option<Record> {
         RecordKind::Message => Record::Message(p.u64()?, p.text()?),
         RecordKind::Fork => Record::Fork(p.u64()?, p.u32()?),
         RecordKind::Exec => Record::Exec(p.u64()?, p.text()?),
+        RecordKind::SyscallSites => Record::SyscallSites(SyscallSitesRecord {
+            component: p.u32()?,
+            found: p.u32()?,
+            patched: p.u32()?,
+            entry_only: p.u32()?,
+        }),
+        RecordKind::SyscallSkipped => {
+            let (component, raw) = (p.u32()?, p.u32()?);
+            let reason = u8::try_from(raw).ok().and_then(SyscallSkip::from_raw).ok_or(raw);
+            Record::SyscallSkipped(component, reason, p.u64()?)
+        }
+        RecordKind::Object => {
+            let (id, raw) = (p.u32()?, p.u32()?);
+            let kind = u8::try_from(raw).ok().and_then(ObjectKind::from_raw);
+            let kind = kind.unwrap_or(ObjectKind::Unknown);
+            Record::Object(ObjectRecord { id, kind, tsc: p.u64()?, name: p.text()? })
+        }
     })
 }
 

@@ -2,10 +2,12 @@
 
 use super::header::{read_member_header, ImageIdentity};
 use super::process::committed_end;
+use super::syscalls::{link_syscalls, SyscallEntry};
 use super::{Damage, Mapped, ReadError};
 use perfvisor_format::{
     BlockHeader, BlockKind, Cell, FileHeader, FileKind, SegmentHeader, SegmentKind, SiteState,
-    SlowCall, WaitEdge, ARENA_OFFSET, ARENA_UNIT, MAX_SITES, OCTAVES, SUB_BUCKETS, TABLE_OFFSET,
+    SlowCall, SlowSyscall, SyscallCell, SyscallObject, WaitEdge, ARENA_OFFSET, ARENA_UNIT,
+    MAX_SITES, OCTAVES, SUB_BUCKETS, TABLE_OFFSET,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -46,6 +48,12 @@ pub struct Segment {
     pub slow_calls: Vec<SlowCall>,
     /// Wait edges.
     pub waits: Vec<WaitEdge>,
+    /// System calls.
+    pub syscalls: Vec<SyscallEntry>,
+    /// What system calls did to descriptors and futexes.
+    pub syscall_objects: Vec<SyscallObject>,
+    /// Slow system calls.
+    pub slow_syscalls: Vec<SlowSyscall>,
     /// Damaged places.
     pub damages: Vec<Damage>,
     histograms: Vec<HistogramBlock>,
@@ -103,6 +111,9 @@ pub fn read_segment(
         cells: Vec::new(),
         slow_calls: Vec::new(),
         waits: Vec::new(),
+        syscalls: Vec::new(),
+        syscall_objects: Vec::new(),
+        slow_syscalls: Vec::new(),
         damages: Vec::new(),
         histograms: Vec::new(),
     };
@@ -111,16 +122,31 @@ pub fn read_segment(
     // After the states: a base read before its word can only be behind it.
     segment.read_counts(&file, owner, known_sites);
     segment.link_parents(&file);
+    link_syscalls(&mut segment, &file, owner.kind);
     Ok(segment)
 }
 
 impl Segment {
     /// Weighted counts of `cell`'s histogram, one call of `visit` per filled bucket:
     /// (octave, bucket, calls).
-    pub fn histogram(&self, cell: &Cell, mut visit: impl FnMut(usize, usize, u64)) {
+    pub fn histogram(&self, cell: &Cell, visit: impl FnMut(usize, usize, u64)) {
+        self.buckets(cell.histogram_shift, &cell.histogram, visit);
+    }
+
+    /// The same of a system call's cell.
+    pub fn syscall_histogram(&self, cell: &SyscallCell, visit: impl FnMut(usize, usize, u64)) {
+        self.buckets(cell.histogram_shift, &cell.histogram, visit);
+    }
+
+    fn buckets(
+        &self,
+        shift: u32,
+        references: &[u32; OCTAVES],
+        mut visit: impl FnMut(usize, usize, u64),
+    ) {
         // A shift of 64 and more cannot be meant; the values it would give are gone anyway.
-        let shift = cell.histogram_shift.min(40);
-        for (octave, &reference) in cell.histogram.iter().enumerate().take(OCTAVES) {
+        let shift = shift.min(40);
+        for (octave, &reference) in references.iter().enumerate() {
             let Some(chunk) = self.chunk(reference) else { continue };
             for (sub, raw) in chunk.chunks_exact(4).enumerate() {
                 let count = u32::from_le_bytes([raw[0], raw[1], raw[2], raw[3]]);
@@ -148,6 +174,12 @@ impl Segment {
     pub fn cell_at(&self, reference: u32) -> Option<u32> {
         let at = self.cells.binary_search_by_key(&reference, |entry| entry.reference).ok()?;
         u32::try_from(at).ok()
+    }
+
+    /// The system call's cell that `reference` names.
+    pub fn syscall_at(&self, reference: u32) -> Option<&SyscallEntry> {
+        let at = self.syscalls.binary_search_by_key(&reference, |entry| entry.reference).ok()?;
+        self.syscalls.get(at)
     }
 
     fn read_blocks(&mut self, file: &Mapped, end: usize) {
@@ -225,6 +257,18 @@ impl Segment {
             BlockKind::Waits => {
                 self.waits.extend(offsets.filter_map(|o| WaitEdge::read(&bytes, o)));
             }
+            BlockKind::Syscalls => self.syscalls.extend(offsets.filter_map(|o| {
+                let reference = u32::try_from((first + o) / ARENA_UNIT).ok()?;
+                let cell = SyscallCell::read(&bytes, o)?;
+                Some(SyscallEntry { reference, cell, count: 0, path: None })
+            })),
+            BlockKind::SyscallObjects => {
+                let objects = offsets.filter_map(|o| SyscallObject::read(&bytes, o));
+                self.syscall_objects.extend(objects);
+            }
+            BlockKind::SlowSyscalls => {
+                self.slow_syscalls.extend(offsets.filter_map(|o| SlowSyscall::read(&bytes, o)));
+            }
         }
     }
 
@@ -291,7 +335,7 @@ impl Segment {
 }
 
 /// Most calls one rearming can add: twice the largest gap a setting allows.
-const LARGEST_GAP: u32 = 2 << 20;
+pub const LARGEST_GAP: u32 = 2 << 20;
 
 /// Calls since `base` was taken, by the table word (FORMAT.md, "Counting").
 pub fn since_base(word: u64, base: u64) -> u32 {

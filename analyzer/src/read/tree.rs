@@ -25,6 +25,8 @@ pub struct ImageFolder {
     pub thread_files: Vec<u32>,
     /// There is a `late.pv`.
     pub has_late: bool,
+    /// There is a `syscalls.pv`.
+    pub has_syscalls: bool,
 }
 
 /// What `perfvisor run` left about the run. Every field may be missing.
@@ -69,6 +71,9 @@ pub fn image_folders(root: &Path) -> Result<Vec<ImageFolder>, ReadError> {
             let Some(stem) = name.strip_suffix(".pv") else { continue };
             if stem == "late" {
                 folder.has_late = true;
+            }
+            if stem == "syscalls" {
+                folder.has_syscalls = true;
             }
             if !stem.is_char_boundary(1) || stem.is_empty() {
                 continue;

@@ -326,6 +326,7 @@ pub fn profile() -> Profile {
         ],
         wait_objects: wait_objects(),
         events: EventsSummary::default(),
+        syscalls: Syscalls::default(),
     }
 }
 

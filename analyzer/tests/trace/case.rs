@@ -19,7 +19,7 @@ const LARGEST_OFFSET: usize = 4 << 20;
 const PIECE_HEAD: usize = 6;
 
 /// The files there can be: enough for two images, threads, groups, events and what `run` leaves.
-pub const NAMES: [&str; 16] = [
+pub const NAMES: [&str; 17] = [
     "run.json",
     "p100.0/process.pv",
     "p100.0/threads.pv",
@@ -36,6 +36,7 @@ pub const NAMES: [&str; 16] = [
     "p100.1/threads.pv",
     "p100.1/t0.pv",
     "p100.1/g0.pv",
+    "p100.0/syscalls.pv",
 ];
 
 /// The files that `case` stands for.

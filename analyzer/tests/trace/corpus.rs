@@ -61,6 +61,7 @@ fn the_seeds_are_the_golden_traces() {
     let seeds = [
         ("seed-events", sample::events()),
         ("seed-folding", sample::folding()),
+        ("seed-syscalls", sample::syscalls()),
         ("seed-two-images", two_images()),
         ("seed-workers", sample::workers()),
     ];
@@ -109,6 +110,6 @@ fn every_case_of_the_corpus_keeps_the_promises() {
 fn every_string_is_some_trace() {
     assert!(decode(&[]).is_empty() && decode(&[0, 1, 2]).is_empty());
     // A piece longer than what is left, and one for a number beyond the names.
-    let files = decode(&[0, 16 + 5, 2, 0, 0, 9, 0, b'x', b'y']);
+    let files = decode(&[0, 17 + 5, 2, 0, 0, 9, 0, b'x', b'y']);
     assert_eq!(files, [("p100.0/t1.pv".to_owned(), b"\0\0xy".to_vec())]);
 }

@@ -16,8 +16,8 @@ fn read(files: &[(String, Vec<u8>)]) -> Result<Profile, ReadError> {
     result
 }
 
-fn samples() -> [Files; 3] {
-    [sample::workers(), sample::folding(), sample::events()]
+fn samples() -> [Files; 4] {
+    [sample::workers(), sample::folding(), sample::events(), sample::syscalls()]
 }
 
 /// Offsets at which something of a file ends: every 8 bytes of what is not zero.

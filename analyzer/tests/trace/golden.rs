@@ -109,6 +109,11 @@ fn folding() {
 }
 
 #[test]
+fn syscalls() {
+    check("syscalls", &sample::syscalls());
+}
+
+#[test]
 fn events() {
     check("events", &sample::events());
 }

@@ -8,4 +8,5 @@ mod golden;
 mod known;
 mod promises;
 mod sample;
+mod syscalls;
 mod writer;

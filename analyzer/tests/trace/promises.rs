@@ -41,6 +41,23 @@ fn check(profile: &Profile) {
         assert!(node.parent.is_none_or(|parent| parent.index() < at));
         time(node.total.value_ns);
     }
+    for row in &profile.syscalls.rows {
+        let sums = &row.sums;
+        share(sums.timed_share());
+        share(sums.error_share());
+        time(sums.exec_ns());
+        time(sums.waited_ns());
+        assert!(sums.waited_ns() <= sums.total_ns() && sums.unknown <= sums.count);
+        assert!(row.node.is_none_or(|node| node.index() < profile.call_nodes.len()));
+        for (ns, _) in sums.durations() {
+            time(ns);
+        }
+        time(sums.variation().unwrap_or(0.0));
+    }
+    for row in &profile.syscalls.uses {
+        time(row.total_ns - row.wait_ns);
+        assert!(row.target.index() < profile.syscalls.targets.len());
+    }
     for thread in &profile.threads {
         time(thread.exec_ns);
         time(thread.wait_ns);

@@ -1,14 +1,21 @@
 //! The traces that tests read: small, and with every kind of content.
 
 use crate::case::Files;
+use crate::writer::syscalls::SYSCALL_BIAS;
 use crate::writer::{ImageWriter, SegmentWriter};
-use perfvisor_format::{SkipReason, ThreadState, WaitKind};
+use perfvisor_format::{
+    ObjectKind, SkipReason, SyscallObjectKind, SyscallSkip, SyscallTable, ThreadState, WaitKind,
+    SYSCALL_ENTRY_ONLY, SYSCALL_WAITS,
+};
 
 pub const MUTEX: u64 = 0x10_0500;
 const COMPUTE: u32 = 0;
 const MALLOC: u32 = 1;
 const LOCK: u32 = 2;
 const JOIN: u32 = 3;
+const FREAD: u32 = 4;
+const RECV: u32 = 5;
+const FUTEX: u32 = 202;
 
 fn image() -> ImageWriter {
     let mut image = ImageWriter::new(100);
@@ -124,6 +131,116 @@ pub fn folding() -> Files {
     changed.timed(compute, 1, &[1_000_000; 20], 0, 0);
     image.group_segment(0, &changed);
     image.files()
+}
+
+/// One process of 1.1 with system calls: main reads a file through `fread`, sampled, and a socket
+/// through `recv`; `malloc` is only counted and calls the kernel all the same, alone and below
+/// `compute`; two workers, one folded, wait for a futex.
+pub fn syscalls() -> Files {
+    let mut image = image();
+    image.version_minor = 1;
+    image.header.syscall_bias_cycles = SYSCALL_BIAS as u32;
+    image.header.syscall_bias_error_cycles = 4;
+    image.header.syscall_timed_cost_16 = 100 * 16;
+    image.header.syscall_counted_cost_16 = 8 * 16;
+    image.header.syscall_patch_cycles = 2_000_000;
+    image.site(FREAD, 0, 2, WaitKind::Stream, "fread");
+    image.site(RECV, 0, 2, WaitKind::Network, "recv");
+    image.syscall_sites(2, 300, 298, 6);
+    image.syscall_sites(0, 1, 1, 0);
+    image.syscall_skipped(2, SyscallSkip::Policy, 0x1_2345);
+    image.syscall_skipped(2, SyscallSkip::NoPatchPoint, 0x1_2400);
+    image.object(1, ObjectKind::File, "/data/input");
+    image.object(2, ObjectKind::Socket, "tcp 127.0.0.1:80");
+    image.syscall_totals(&[
+        (SyscallTable::Unplaced, FUTEX, 5),
+        (SyscallTable::Own, 9, 12),
+        (SyscallTable::Missed, 39, 2),
+    ]);
+    image.thread(ThreadState::Live, 0, 0, |r| r.name = named("app"));
+    image.thread(ThreadState::Ended, 100_000_000, 600_000_000, |r| {
+        r.start_routine = 0x10_2000;
+        r.name = named("w1");
+    });
+    image.thread(ThreadState::Folded, 100_000_000, 500_000_000, |r| {
+        r.start_routine = 0x10_2000;
+        r.segment = u32::MAX;
+        r.group = 0;
+    });
+    image.thread_segment(0, &reader());
+    image.thread_segment(1, &waiter());
+    image.group_segment(0, &waiter());
+    image.files()
+}
+
+/// Main of [`syscalls`].
+fn reader() -> SegmentWriter {
+    let mut s = SegmentWriter::default();
+    s.count(COMPUTE, 2, 0, 0);
+    s.count(MALLOC, 1_000, 0, 0);
+    s.count(FREAD, 10, 0, 0);
+    s.count(RECV, 4, 0, 0);
+    let compute = s.cell(None, COMPUTE);
+    let below_compute = s.cell(Some(compute), MALLOC);
+    let malloc = s.cell(None, MALLOC);
+    let fread = s.cell(None, FREAD);
+    let recv = s.cell(None, RECV);
+    s.timed(compute, 1, &[3_000_000; 2], 0, 0);
+    s.timed(fread, 1, &[400_000; 10], 0, 0);
+    s.timed(recv, 1, &[10_000_000; 4], 0, 10_000_000);
+    let read = s.syscall(Some(fread), 0, 1_000, |cell| {
+        cell.bytes = 4_096_000;
+        cell.gap = 10;
+    });
+    s.syscall_timed(read, 10, &[1_000; 100], false);
+    s.object(read, SyscallObjectKind::Descriptor, 1, &[1_000; 100], |object| {
+        object.count = 1_000;
+        object.weighted_sum = 10 * object.sum;
+        object.bytes = 4_096_000;
+    });
+    let recvfrom = s.syscall(Some(recv), 45, 4, |cell| {
+        cell.errors = 2;
+        cell.errno[0] = 11 << 48 | 1;
+        cell.errno[1] = 104 << 48 | 1;
+        cell.bytes = 64;
+    });
+    s.syscall_timed(recvfrom, 1, &[9_000_000; 4], true);
+    s.object(recvfrom, SyscallObjectKind::Descriptor, 2, &[9_000_000; 4], |object| {
+        object.errors = 2;
+        object.wait_sum = object.sum;
+    });
+    s.slow_syscall(recvfrom, 200_000_000, 9_000_000, |slow| {
+        slow.args = [5, 0x7000, 64, 0, 0, 0];
+        slow.result = -104;
+        slow.object_kind = SyscallObjectKind::Descriptor as u32;
+        slow.object = 2;
+    });
+    let brk = s.syscall(Some(malloc), 12, 3, |cell| cell.noted = 3);
+    s.syscall_timed(brk, 1, &[2_000; 3], false);
+    let mmap = s.syscall(Some(below_compute), 9, 7, |cell| cell.noted = 7);
+    s.syscall_timed(mmap, 1, &[5_000; 7], false);
+    s.syscall(None, 231, 1, |cell| cell.flags = SYSCALL_ENTRY_ONLY);
+    s
+}
+
+/// A worker of [`syscalls`]: 20 waits of 10 ms for a futex, 5 of which timed out.
+fn waiter() -> SegmentWriter {
+    let mut s = SegmentWriter::default();
+    s.count(COMPUTE, 1, 0, 0);
+    let compute = s.cell(None, COMPUTE);
+    s.timed(compute, 1, &[250_000_000], 0, 0);
+    let futex = s.syscall(Some(compute), FUTEX, 20, |cell| {
+        cell.flags = SYSCALL_WAITS;
+        cell.errors = 5;
+        cell.errno[0] = 110 << 48 | 5;
+    });
+    s.syscall_timed(futex, 1, &[10_000_000; 20], true);
+    s.object(futex, SyscallObjectKind::Futex, MUTEX, &[10_000_000; 20], |object| {
+        object.errors = 5;
+        object.wait_sum = object.sum;
+    });
+    s.header.lost_syscall_objects = 1;
+    s
 }
 
 /// One call that encloses 1000 timed ones: their probes are part of what it seems to have taken.

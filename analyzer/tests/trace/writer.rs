@@ -11,6 +11,9 @@ macro_rules! zeroed {
     };
 }
 
+// Behind the macro, which it uses.
+pub mod syscalls;
+
 /// Sequence, events lost before, events as (start ns, duration ns, site, depth).
 pub type Chunk = (u64, u64, Vec<(u64, u64, u32, u8)>);
 /// Parent's number, cell, and its timed calls as (cycles, weight).
@@ -22,6 +25,8 @@ pub struct ImageWriter {
     generation: u32,
     /// Head, free to be changed before `finish`.
     pub header: ProcessHeader,
+    /// Minor version of the format that the files claim to have.
+    pub version_minor: u16,
     records: Vec<u8>,
     threads: Vec<(ThreadState, ThreadRecord)>,
     files: Vec<(String, Vec<u8>)>,
@@ -57,7 +62,8 @@ impl ImageWriter {
         header.slots_found = 4;
         header.slots_patched = 4;
         let (records, threads, files) = (Vec::new(), Vec::new(), Vec::new());
-        let mut image = Self { pid, generation: 0, header, records, threads, files };
+        let mut image =
+            Self { pid, generation: 0, header, version_minor: 0, records, threads, files };
         for (key, value) in [("exe", "/gone/app"), ("argv0", "app"), ("hostname", "host")] {
             image.setting(key, value);
         }
@@ -65,7 +71,10 @@ impl ImageWriter {
     }
 
     fn file_header(&self, kind: FileKind, index: u32) -> FileHeader {
-        FileHeader::new(kind, 4096, self.pid, self.generation, index, IMAGE_ID)
+        let mut head = FileHeader::new(kind, 4096, self.pid, self.generation, index, IMAGE_ID);
+        head.version_minor = self.version_minor;
+        head.crc = head.expected_crc();
+        head
     }
 
     fn record(&mut self, kind: RecordKind, payload: &[u8]) {
@@ -263,12 +272,14 @@ pub struct SegmentWriter {
     cells: Vec<CellParts>,
     slow: Vec<(usize, SlowCall)>,
     waits: Vec<WaitEdge>,
+    syscalls: syscalls::SyscallsWriter,
 }
 
 impl Default for SegmentWriter {
     fn default() -> Self {
         let (states, cells, slow, waits) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { header: zeroed!(SegmentHeader), states, cells, slow, waits }
+        let (header, syscalls) = (zeroed!(SegmentHeader), syscalls::SyscallsWriter::default());
+        Self { header, states, cells, slow, waits, syscalls }
     }
 }
 
@@ -389,31 +400,14 @@ impl SegmentWriter {
                 bytes[at..at + 8].copy_from_slice(&word.to_le_bytes());
             }
         }
-        let mut chunks = Vec::new();
-        let mut places = Vec::new();
-        for (_, _, calls) in &self.cells {
-            let mut octaves = std::collections::BTreeMap::new();
-            for &(value, weight) in calls {
-                let Bucket { octave, sub } = bucket_of(value);
-                octaves.entry(octave).or_insert([0u32; SUB_BUCKETS])[sub] += weight as u32;
-            }
-            let first = chunks.len();
-            places.push(octaves.keys().zip(first..).map(|(&o, at)| (o, at)).collect::<Vec<_>>());
-            chunks.extend(
-                octaves
-                    .values()
-                    .map(|c| c.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>()),
-            );
-        }
-        let chunk_at = block(&mut bytes, BlockKind::Histograms, chunks);
+        let timed: Vec<&[(u64, u64)]> = self.cells.iter().map(|cell| &cell.2[..]).collect();
+        let histograms = histograms(&mut bytes, &timed);
         let cells_at = bytes.len() + BlockHeader::BYTES;
         let reference = |cell: usize| ((cells_at + cell * Cell::BYTES) / ARENA_UNIT) as u32;
-        let cells = self.cells.iter().zip(&places).map(|((parent, cell, _), places)| {
+        let cells = self.cells.iter().zip(histograms).map(|((parent, cell, _), octaves)| {
             let mut cell = *cell;
             cell.parent = parent.map_or(0, reference);
-            for &(octave, chunk) in places {
-                cell.histogram[octave] = ((chunk_at + chunk * 128) / ARENA_UNIT) as u32;
-            }
+            cell.histogram = octaves;
             cell.as_bytes().to_vec()
         });
         block(&mut bytes, BlockKind::Cells, cells.collect());
@@ -428,6 +422,7 @@ impl SegmentWriter {
             BlockKind::Waits,
             self.waits.iter().map(|w| w.as_bytes().to_vec()).collect(),
         );
+        self.syscalls.append(&mut bytes, kind, reference);
         let mut header = self.header;
         header.kind = kind as u32;
         header.thread_index = index;
@@ -435,6 +430,32 @@ impl SegmentWriter {
         bytes[64..64 + SegmentHeader::BYTES].copy_from_slice(header.as_bytes());
         bytes
     }
+}
+
+/// Appends the histograms of cells, given as (cycles, weight); the references of their chunks.
+fn histograms(bytes: &mut Vec<u8>, cells: &[&[(u64, u64)]]) -> Vec<[u32; OCTAVES]> {
+    let mut chunks = Vec::new();
+    let mut places = Vec::new();
+    for calls in cells {
+        let mut octaves = std::collections::BTreeMap::new();
+        for &(value, weight) in *calls {
+            let Bucket { octave, sub } = bucket_of(value);
+            octaves.entry(octave).or_insert([0u32; SUB_BUCKETS])[sub] += weight as u32;
+        }
+        let first = chunks.len();
+        places.push(octaves.keys().zip(first..).map(|(&o, at)| (o, at)).collect::<Vec<_>>());
+        chunks.extend(
+            octaves.values().map(|c| c.iter().flat_map(|n| n.to_le_bytes()).collect::<Vec<u8>>()),
+        );
+    }
+    let first = block(bytes, BlockKind::Histograms, chunks);
+    let reference = |chunk: usize| ((first + chunk * 128) / ARENA_UNIT) as u32;
+    let references = places.iter().map(|places| {
+        let mut octaves = [0; OCTAVES];
+        places.iter().for_each(|&(octave, chunk)| octaves[octave] = reference(chunk));
+        octaves
+    });
+    references.collect()
 }
 
 /// Appends a block; where its first element stands.

@@ -21,6 +21,10 @@ pub struct ColdCalls {
     pub collect: extern "C" fn(u64, u64, u64) -> u64,
     /// Something special: (thread or 0, site, frame).
     pub special: extern "C" fn(u64, u64, u64) -> u64,
+    /// Learns what a descriptor leads to: (thread, descriptor, 0) → its `descriptors::Descriptor` word.
+    pub descriptor: extern "C" fn(u64, u64, u64) -> u64,
+    /// The process restricts its system calls from here on: (0, 0, 0).
+    pub restricted: extern "C" fn(u64, u64, u64) -> u64,
 }
 
 extern "C" fn nothing(_: u64, _: u64, _: u64) -> u64 {
@@ -36,6 +40,8 @@ pub static mut COLD: ColdCalls = ColdCalls {
     event_chunk: nothing,
     collect: nothing,
     special: nothing,
+    descriptor: nothing,
+    restricted: nothing,
 };
 
 /// Counters of calls no thread could count: `MAX_SITES` u64 in `late.pv`, or null.

@@ -17,10 +17,12 @@
 pub mod buffer;
 pub mod clock;
 pub mod cold;
+pub mod descriptors;
 pub mod entry;
 pub mod every;
 pub mod exit;
 pub mod guard;
+pub mod notes;
 pub mod numbers;
 pub mod pace;
 pub mod path;
@@ -28,4 +30,5 @@ pub mod seam;
 pub mod shadow;
 pub mod sites;
 pub mod sync;
+pub mod syscall;
 pub mod thread;

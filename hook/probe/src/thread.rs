@@ -1,11 +1,12 @@
-//! The state of one recorded thread, private to it; and the two thread-local words.
+//! The state of one recorded thread, private to it; and the thread-local words.
 
 use crate::every::Recent;
 use crate::seam::Entry;
+use crate::syscall::Fast;
 use perfvisor_format::{BlockHeader, EventChunkHeader, SegmentHeader, MAX_SITES};
 
 /// Kinds of blocks plus one (kinds start at 1).
-pub const BLOCK_KINDS: usize = 6;
+pub const BLOCK_KINDS: usize = 9;
 
 /// One slot of the thread's map from keys to references. Key 0 is empty.
 #[derive(Clone, Copy)]
@@ -40,6 +41,8 @@ pub struct Thread {
     pub top: *mut Entry,
     /// Free entries that were used before, linked by `parent`; or null.
     pub spare: *mut Entry,
+    /// System calls remembered, see `syscall::Fast`; null unless calls may go untimed.
+    pub fast: *mut Fast,
     /// Entries from here on were never used.
     pub fresh: u32,
     /// How many there are.
@@ -54,6 +57,10 @@ pub struct Thread {
     pub map_used: u32,
     /// Wait edges made.
     pub wait_edges: u32,
+    /// Objects of system calls made.
+    pub syscall_objects: u32,
+    /// Slow system calls kept so far.
+    pub slow_syscalls_kept: u32,
     /// State of the generator of jitter (never 0).
     pub random: u64,
     /// Current block per kind, or null.
@@ -110,20 +117,23 @@ pub struct Thread {
     pub group_key: u64,
 }
 
-/// The two thread-local words; offsets known to the trampoline.
+/// The thread-local words; offsets known to the trampoline.
 #[repr(C)]
 pub struct Local {
     /// Counter table in force.
     pub table: *mut u64,
     /// The thread's state, or null.
     pub thread: *mut Thread,
+    /// Low half: how deep the thread is in work of the hook's own, whose system calls are not the host's.
+    /// High half: it is about to fork or has just forked.
+    pub quiet: u64,
 }
 
 unsafe extern "C" {
     static mut perfvisor_idle_table: [u64; MAX_SITES];
 }
 
-/// The calling thread's two words.
+/// The calling thread's words.
 #[inline(always)]
 pub fn local() -> *mut Local {
     let address: *mut Local;

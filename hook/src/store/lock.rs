@@ -19,6 +19,25 @@ unsafe extern "C" {
 /// PTHREAD_CANCEL_DISABLE of glibc.
 const CANCEL_DISABLE: i32 = 1;
 
+/// System calls of this thread are the hook's own, until this is dropped.
+pub struct Own;
+
+impl Own {
+    /// From here on.
+    pub fn enter() -> Self {
+        // SAFETY: the calling thread's own word; a handler in between leaves it as it was.
+        unsafe { (*perfvisor_probe::thread::local()).quiet += 1 };
+        Self
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { (*perfvisor_probe::thread::local()).quiet -= 1 };
+    }
+}
+
 /// Signals are blocked, cancellation is off and errno is kept until this is dropped.
 ///
 /// Our own open() is a cancellation point: were cancellation on, a cancelled thread would leave from the
@@ -29,17 +48,20 @@ pub struct Quiet {
     mask: u64,
     errno: i32,
     cancel: i32,
+    /// Dropped last.
+    _own: Own,
 }
 
 impl Quiet {
     /// Blocks all signals.
     pub fn enter() -> Self {
+        let own = Own::enter();
         // SAFETY: errno's address is the thread's; both sets are locals of ours.
         unsafe {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
-            Self { mask: set_mask(u64::MAX), errno, cancel }
+            Self { mask: set_mask(u64::MAX), errno, cancel, _own: own }
         }
     }
 }

@@ -18,7 +18,8 @@ use perfvisor_format::{
 };
 use perfvisor_probe::every::{Recent, RECENT};
 use perfvisor_probe::seam::Entry;
-use perfvisor_probe::thread::{MapSlot, Thread};
+use perfvisor_probe::syscall::{Fast, FAST};
+use perfvisor_probe::thread::{MapSlot, Thread, BLOCK_KINDS};
 
 /// Largest segment file, bytes of address space (sparse): room for some 20 000 call paths.
 const LARGEST: usize = 16 << 20;
@@ -48,7 +49,9 @@ const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
 const RECENT_AT: usize =
     (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
 const RECENT_BYTES: usize = RECENT * core::mem::size_of::<Recent>();
-const PRIVATE_BYTES: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
+const FAST_AT: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
+const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
+const PRIVATE_BYTES: usize = (FAST_AT + FAST_BYTES).next_multiple_of(4096);
 
 /// Makes a thread's private block; null when there is no memory.
 pub fn new_private() -> *mut Thread {
@@ -96,6 +99,22 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event_pause = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
         (*thread).recent = null_mut();
+        (*thread).fast = null_mut();
+        (*thread).syscall_objects = 0;
+        (*thread).slow_syscalls_kept = 0;
+    }
+}
+
+/// Gives `thread` room to remember system calls. The assembly reads there without asking.
+///
+/// # Safety
+/// `thread` is a private block that no thread uses.
+pub unsafe fn remember_system_calls(thread: *mut Thread) {
+    // SAFETY: FAST_AT lies inside the private block.
+    unsafe {
+        let fast = thread.cast::<u8>().add(FAST_AT);
+        core::ptr::write_bytes(fast, 0, FAST_BYTES);
+        (*thread).fast = fast.cast();
     }
 }
 
@@ -239,7 +258,7 @@ pub unsafe fn begin(thread: *mut Thread, kind: SegmentKind, index: u32, group: u
         (*segment).thread_index = index;
         (*segment).group_start_routine = group;
         (*segment).committed = ARENA_OFFSET as u64;
-        (*thread).blocks = [null_mut(); 6];
+        (*thread).blocks = [null_mut(); BLOCK_KINDS];
         (*thread).index = index;
     }
 }
@@ -319,6 +338,21 @@ const fn capacity(kind: BlockKind, first: bool) -> usize {
             }
         }
         BlockKind::Waits => 7,
+        BlockKind::Syscalls => {
+            if first {
+                4
+            } else {
+                9
+            }
+        }
+        BlockKind::SyscallObjects => 7,
+        BlockKind::SlowSyscalls => {
+            if first {
+                3
+            } else {
+                31
+            }
+        }
     }
 }
 
