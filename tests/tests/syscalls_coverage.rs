@@ -18,7 +18,7 @@ const SHARE: f64 = 0.999;
 
 /// The last thing the hook does before it lets the program go on, as strace shows it.
 fn ready(line: &str) -> bool {
-    line.contains("perfvisor-ready")
+    line.starts_with("rt_sigprocmask(SIG_SETMASK, [], ~[KILL STOP]")
 }
 
 /// `strace` around `program`, with the hook preloaded, and all the test's files in `scratch`.
