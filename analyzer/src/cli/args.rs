@@ -6,7 +6,8 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
-use perfvisor::report::{SortBy, TextOptions};
+use perfvisor::analysis::{SyscallSort, SyscallsBy};
+use perfvisor::report::{SortBy, TextOptions, SYSCALLS_BY, SYSCALL_SORTS};
 
 use super::settings::flags::Flags;
 use super::terminal::Color;
@@ -28,6 +29,8 @@ pub enum Command {
     Run(RunArgs),
     /// Report what a recorded run did
     Report(ReportArgs),
+    /// Print a recorded run's system calls as `strace -c -f` does, by the API that made them
+    Syscalls(SyscallsArgs),
     /// Print the raw records of a trace
     Dump(DumpArgs),
     /// Say what would stop recording here, and what to do about it
@@ -48,7 +51,10 @@ pub enum Command {
 }
 
 /// The commands' names.
-const COMMANDS: [&str; 7] = ["run", "report", "dump", "doctor", "hook-path", "completions", "man"];
+#[rustfmt::skip]
+const COMMANDS: [&str; 8] = [
+    "run", "report", "syscalls", "dump", "doctor", "hook-path", "completions", "man",
+];
 
 /// `perfvisor run`.
 #[derive(Debug, clap::Args)]
@@ -156,6 +162,70 @@ pub struct TextArgs {
     pub width: Option<usize>,
 }
 
+/// `perfvisor syscalls`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = SYSCALLS_HELP)]
+pub struct SyscallsArgs {
+    /// Directory of the trace
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub directory: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// What a row is about besides the system call
+    #[arg(long, value_name = "WHAT", default_value = "api", value_parser = syscalls_by())]
+    pub by: SyscallsBy,
+    /// Order of the rows
+    #[arg(short = 'S', long, value_name = "KEY", default_value = "time", value_parser = syscall_sort())]
+    pub sort: SyscallSort,
+    /// Rows shown; 0 is all
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub top: usize,
+    /// Only system calls whose name or category (file, network, lock, …) matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub syscall: Vec<String>,
+    #[command(flatten)]
+    pub only: OnlyArgs,
+    /// Columns [default: the terminal's, else 120]
+    #[arg(long, value_name = "N", value_parser = columns)]
+    pub width: Option<usize>,
+    /// Colour the text
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
+
+const SYSCALLS_HELP: &str = "\
+% time, seconds and usecs/call are of executing in the kernel; time blocked stands apart, under
+waited. By fd, rows are of files, peers, pipes and futexes, and only --group and --syscall choose.";
+
+/// Which calls are left in.
+#[derive(Debug, clap::Args)]
+pub struct OnlyArgs {
+    /// Only thread groups whose name or executable matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub group: Vec<String>,
+    /// Only system calls below APIs whose name matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub api: Vec<String>,
+    /// Only below calls whose caller's or target's file name matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub component: Vec<String>,
+}
+
+fn syscalls_by() -> impl TypedValueParser<Value = SyscallsBy> {
+    PossibleValuesParser::new(SYSCALLS_BY.map(|(word, _)| word))
+        .map(|word| named(&SYSCALLS_BY, &word))
+}
+
+fn syscall_sort() -> impl TypedValueParser<Value = SyscallSort> {
+    PossibleValuesParser::new(SYSCALL_SORTS.map(|(word, _)| word))
+        .map(|word| named(&SYSCALL_SORTS, &word))
+}
+
+fn named<T: Copy + Default>(known: &[(&str, T)], word: &str) -> T {
+    known.iter().find(|(name, _)| *name == word).map_or_else(T::default, |&(_, value)| value)
+}
+
 fn sort_key() -> impl TypedValueParser<Value = SortBy> {
     PossibleValuesParser::new(SortBy::ALL.map(|(word, _)| word))
         .map(|word| SortBy::from_word(&word).unwrap_or_default())
@@ -196,9 +266,10 @@ pub struct DumpArgs {
 
 /// The kinds that `dump` knows.
 #[rustfmt::skip]
-const RECORD_KINDS: [&str; 19] = [
+const RECORD_KINDS: [&str; 26] = [
     "process", "component", "unload", "site", "skip", "setting", "message", "fork", "exec", "thread",
-    "segment", "count", "state", "cell", "slow", "wait", "late", "event", "damage",
+    "segment", "count", "state", "cell", "slow", "wait", "late", "event", "damage", "syscall-sites",
+    "syscall-skipped", "object", "syscall-total", "syscall", "syscall-object", "slow-syscall",
 ];
 
 #[cfg(test)]
@@ -236,6 +307,9 @@ mod tests {
             &["perfvisor", "report", "d", "--sort", "speed"],
             &["perfvisor", "report", "d", "--min-share", "200"],
             &["perfvisor", "dump", "d", "--kind", "zebra"],
+            &["perfvisor", "syscalls"],
+            &["perfvisor", "syscalls", "d", "--by", "moon"],
+            &["perfvisor", "syscalls", "d", "-S", "speed"],
             &["perfvisor", "doctor", "12", "--", "ls"],
             &["perfvisor", "frobnicate"],
         ] {

@@ -21,6 +21,7 @@ mod mapped;
 mod program;
 mod run;
 mod settings;
+mod syscalls;
 mod terminal;
 mod usage;
 mod view;
@@ -108,6 +109,7 @@ fn dispatch(args: args::Args) -> Result<ExitCode, Failure> {
     match args.command {
         args::Command::Run(run) => run::run(&run),
         args::Command::Report(report) => view::report(&report).map(done),
+        args::Command::Syscalls(args) => syscalls::syscalls(&args).map(done),
         args::Command::Dump(dump) => view::dump(&dump).map(done),
         args::Command::Doctor(doctor) => doctor::doctor(&doctor),
         args::Command::HookPath => library::print_path().map(done),

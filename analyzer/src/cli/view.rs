@@ -16,7 +16,7 @@ use super::terminal::{self, Color};
 use super::Failure;
 
 /// Means standard output where a file is asked for.
-const STANDARD_OUTPUT: &str = "-";
+pub(super) const STANDARD_OUTPUT: &str = "-";
 /// How the report after `run`, which takes no `--top`, says to show all rows.
 const SHOW_ALL: &str = "perfvisor report DIR --top 0";
 /// Process ids that a hint spells out.
@@ -36,7 +36,7 @@ fn analyse(directory: &Path) -> Result<Findings, Failure> {
     Ok(Findings { profile, findings })
 }
 
-fn unreadable(error: ReadError) -> Failure {
+pub(super) fn unreadable(error: ReadError) -> Failure {
     let advice = match &error {
         ReadError::NoTrace { .. } => Some(
             "record one with `perfvisor run -o DIR -- CMD`; if this one was just recorded, the hook \
@@ -220,7 +220,7 @@ fn options(args: &TextArgs) -> TextOptions {
     }
 }
 
-fn width(fd: i32) -> usize {
+pub(super) fn width(fd: i32) -> usize {
     terminal::width(fd).unwrap_or(TextOptions::default().width)
 }
 
@@ -237,7 +237,7 @@ fn html(found: &Findings, out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Writes to the file `path`, or to standard output for `-`.
-fn write_to(
+pub(super) fn write_to(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<(), Failure> {

@@ -29,6 +29,9 @@ pub struct ApiRow {
     pub distribution: Option<Distribution>,
     /// The same calls by their time; empty when none was timed.
     pub histogram: TimeBars,
+    /// The same, as fine as it was recorded; not part of the JSON report.
+    #[serde(skip)]
+    pub times: CallTimes,
     /// Upper bound of time that untimed calls may hide beyond the estimate.
     pub unseen_max_ns: f64,
     /// Calls whose end was not seen.
@@ -69,6 +72,14 @@ pub struct TimeBars {
     pub calls: Vec<u64>,
     /// Not every call was timed: the numbers are scaled up from those that were.
     pub estimated: bool,
+}
+
+/// Calls by their time, in the buckets they were recorded in (about 3 % wide): what two recordings
+/// are compared by, where [`TimeBars`] are too wide.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct CallTimes {
+    /// (middle of the bucket, ns; calls, scaled up from the timed ones), shortest first.
+    pub buckets: Vec<(f64, u64)>,
 }
 
 /// One caller of an API in one group.

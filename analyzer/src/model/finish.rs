@@ -1,6 +1,6 @@
 //! From sums to the profile's rows.
 
-use super::calls::{ApiRow, CallNode, CallerShare, Distribution, FlowEdge, TimeBars};
+use super::calls::{ApiRow, CallNode, CallTimes, CallerShare, Distribution, FlowEdge, TimeBars};
 use super::clock::Clock;
 use super::ids::{ApiId, ComponentId, GroupId, NodeId, SiteId, ThreadId};
 use super::imbalance;
@@ -174,6 +174,7 @@ fn row(
         mean_ns: if counted == 0 { 0.0 } else { total.value_ns / counted as f64 },
         distribution: distribution(&all, clock),
         histogram: time_bars(&all, clock),
+        times: call_times(&all, clock),
         unseen_max_ns: all.total.unseen_ns.min(lifetime_ns),
         abandoned: all.abandoned,
         blocking: profile.apis[api.index()].blocking,
@@ -227,6 +228,15 @@ fn distribution(all: &SiteSums, clock: &Clock) -> Option<Distribution> {
         p999_ns: at(0.999),
         max_ns,
     })
+}
+
+/// The histogram of `all` in ns, bucket by bucket.
+fn call_times(all: &SiteSums, clock: &Clock) -> CallTimes {
+    if all.timed == 0 {
+        return CallTimes::default();
+    }
+    let ns = single_ns(all, clock);
+    CallTimes { buckets: all.histogram.filled().map(|(at, calls)| (ns(at), calls)).collect() }
 }
 
 /// The last bar: from 10^13 ns, almost three hours, upwards.

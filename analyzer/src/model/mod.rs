@@ -37,8 +37,8 @@ mod waits;
 pub use crate::read::Damage;
 pub use build::load;
 pub use calls::{
-    ApiRow, CallNode, CallerShare, Distribution, EventRow, EventsSummary, FlowEdge, Holder,
-    SlowCall, TimeBars, WaitObject, WaitShare, Waiter,
+    ApiRow, CallNode, CallTimes, CallerShare, Distribution, EventRow, EventsSummary, FlowEdge,
+    Holder, SlowCall, TimeBars, WaitObject, WaitShare, Waiter,
 };
 pub use ids::{
     ApiId, ComponentId, GroupId, ImageId, NodeId, SiteId, SlowCallId, SyscallTargetId, ThreadId,

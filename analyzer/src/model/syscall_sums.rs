@@ -115,7 +115,9 @@ impl SyscallSums {
         let (timed, represented) = (cell.timed as f64, cell.represented as f64);
         let measured = (cell.sum as f64 - bias * timed).max(0.0);
         let weighted = (cell.weighted_sum as f64 - bias * represented).max(measured);
-        let waits = cell.flags & SYSCALL_WAITS != 0;
+        // A call that waits makes the next ones timed: those that waited hardly stand for others. Where
+        // all timed ones waited, all did.
+        let waits = cell.flags & SYSCALL_WAITS != 0 || cell.wait_sum >= cell.sum.max(1);
         let site = SegmentSite {
             // A kill between two stores may leave one call timed that is not counted.
             count: self.count.max(cell.timed),
@@ -130,8 +132,6 @@ impl SyscallSums {
             systematic: error * represented,
             bias,
             bias_timed: bias * timed,
-            // Calls that waited are always timed, so they must not stand for the untimed ones.
-            blocking: !waits && cell.wait_sum != 0,
             ..SegmentSite::default()
         };
         let e = estimate(&site);
@@ -206,6 +206,11 @@ impl SyscallSums {
     /// Estimated time not waited.
     pub fn exec_ns(&self) -> f64 {
         self.total_ns() - self.waited_ns()
+    }
+
+    /// Longest timed call, ns.
+    pub fn max_ns(&self) -> f64 {
+        self.max_ns
     }
 
     /// Mean time of a call, ns; `None` when none was timed.

@@ -2,6 +2,7 @@
 
 use super::lookup::Lookup;
 use super::names::quoted;
+use super::syscall_facts;
 use super::units::{bytes, count, plural, share, time};
 use crate::analysis::{threads_lost_because, Finding, FindingKind};
 use crate::model::{Damage, Image, ImageEnd, Profile, ThreadGroup};
@@ -101,6 +102,16 @@ pub fn losses(profile: &Profile) -> Vec<String> {
         "counted outside any thread (very early or late in its life): in no group.",
     );
     said.extend(unrecorded_execs(profile));
+    said.extend(damages(profile));
+    said.extend(syscall_facts::losses(profile));
+    said.extend(cut_short(profile));
+    said
+}
+
+/// One sentence for each damaged place, as far as there is room.
+pub fn damages(profile: &Profile) -> Vec<String> {
+    let losses = &profile.losses;
+    let mut said = Vec::new();
     for damage in losses.unreadable_images.iter().take(5) {
         said.push(format!("A process could not be read: {}", damage_text(damage)));
     }
@@ -112,7 +123,6 @@ pub fn losses(profile: &Profile) -> Vec<String> {
     if more > 0 {
         said.push(format!("{} more (--json names them).", plural(more as u64, "damaged place")));
     }
-    said.extend(cut_short(profile));
     said
 }
 

@@ -6,6 +6,7 @@ use super::options::{passes, TextOptions};
 use crate::analysis::Finding;
 use crate::model::{
     ApiId, ApiRow, CallerShare, ComponentId, FlowEdge, GroupId, ImageId, Profile, SiteId,
+    SyscallRow,
 };
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -62,6 +63,17 @@ impl<'a> Filter<'a> {
             |caller: &CallerShare| self.components(caller.component, self.callee(Some(row.api)));
         let none = row.callers.is_empty() && self.components(None, self.callee(Some(row.api)));
         self.group(row.group) && self.api(Some(row.api)) && (none || row.callers.iter().any(caller))
+    }
+
+    /// Whether a system call passes: made below an API that does.
+    pub fn syscall(&self, row: &SyscallRow) -> bool {
+        let by_path =
+            !(self.options.api_filter.is_empty() && self.options.component_filter.is_empty());
+        let sites = || {
+            let nodes = self.profile.path_above(row.node);
+            nodes.filter_map(|id| Some(self.profile.call_nodes.get(id.index())?.site))
+        };
+        self.group(row.group) && (!by_path || sites().any(|site| self.site(site)))
     }
 
     /// Whether a finding passes: what it names must, what it does not name may be anything.

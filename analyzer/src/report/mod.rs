@@ -6,6 +6,7 @@
 //! names, thread names and paths are chosen by whoever wrote the program.
 
 mod arity;
+mod errno;
 mod facts;
 mod filter;
 mod html;
@@ -16,6 +17,9 @@ mod options;
 mod outliers;
 mod slow_call;
 mod style;
+mod syscall_facts;
+mod syscall_json;
+mod syscall_options;
 mod table;
 mod text;
 mod units;
@@ -24,7 +28,9 @@ pub use filter::unmatched;
 pub use html::html;
 pub use json::{json, SCHEMA as JSON_SCHEMA};
 pub use options::{SortBy, TextOptions};
-pub use text::text;
+pub use syscall_json::{syscalls_json, SCHEMA as SYSCALLS_SCHEMA};
+pub use syscall_options::{SyscallOptions, SYSCALLS_BY, SYSCALL_SORTS};
+pub use text::{syscalls, text};
 
 #[cfg(test)]
 mod sample;

@@ -132,6 +132,7 @@ fn api_row(row: Row) -> ApiRow {
             max_ns: mean * 310.0,
         }),
         histogram: bars(count, timed, mean),
+        times: CallTimes::default(),
         unseen_max_ns: 0.0,
         abandoned: 0,
         blocking: wait_ns > 0.0,

@@ -6,8 +6,11 @@ mod groups;
 mod head;
 mod processes;
 mod slow;
+mod syscalls;
 mod tree;
 mod waits;
+
+pub use syscalls::syscalls;
 
 use super::filter::Filter;
 use super::lookup::Lookup;
@@ -78,6 +81,15 @@ impl Page<'_> {
         for line in wrap(text, self.options.width.saturating_sub(indent)) {
             let painted = self.style.paint(tone, &line);
             self.line(&format!("{blank}{painted}"));
+        }
+    }
+
+    /// One of several sentences.
+    fn bullet(&mut self, tone: Tone, text: &str) {
+        let before = self.out.len();
+        self.paragraph(tone, 4, text);
+        if self.out.len() >= before + 4 {
+            self.out.replace_range(before..before + 4, "  - ");
         }
     }
 

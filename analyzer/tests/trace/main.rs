@@ -6,6 +6,7 @@ mod damage;
 mod folder;
 mod golden;
 mod known;
+mod pages;
 mod promises;
 mod sample;
 mod syscalls;

@@ -33,7 +33,7 @@ pub(super) fn draw(page: &mut Page, findings: &[Finding]) {
             "What this recording does not have. Read all below with it in mind.",
         );
         for loss in losses {
-            bullet(page, Tone::Alarm, &loss);
+            page.bullet(Tone::Alarm, &loss);
         }
     }
     recording(page);
@@ -44,25 +44,17 @@ pub(super) fn draw(page: &mut Page, findings: &[Finding]) {
     draw_findings(page, findings);
 }
 
-fn bullet(page: &mut Page, tone: Tone, text: &str) {
-    let before = page.out.len();
-    page.paragraph(tone, 4, text);
-    if page.out.len() >= before + 4 {
-        page.out.replace_range(before..before + 4, "  - ");
-    }
-}
-
 /// How much was seen, and what seeing it cost.
 fn recording(page: &mut Page) {
     page.section("RECORDING", "How much of the program was seen, and what seeing it cost.");
     for fact in coverage(page.profile) {
-        bullet(page, Tone::Plain, &fact);
+        page.bullet(Tone::Plain, &fact);
     }
     if let Some(fact) = overhead(page.profile) {
-        bullet(page, Tone::Plain, &fact);
+        page.bullet(Tone::Plain, &fact);
     }
     for (at_ns, text) in page.profile.images.iter().flat_map(|image| &image.messages).take(8) {
-        bullet(page, Tone::Notice, &format!("At {}: {text}", time(*at_ns as f64)));
+        page.bullet(Tone::Notice, &format!("At {}: {text}", time(*at_ns as f64)));
     }
 }
 

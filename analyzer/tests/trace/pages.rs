@@ -1,0 +1,120 @@
+//! Pages of a trace with system calls against files a person has looked at. `PERFVISOR_BLESS=1
+//! cargo test` writes them anew; the difference then belongs into the commit.
+
+use crate::folder::Folder;
+use crate::sample;
+use perfvisor::analysis::{SyscallSort, SyscallsBy};
+use perfvisor::model::Profile;
+use perfvisor::report::{syscalls, syscalls_json, SyscallOptions, TextOptions, SYSCALLS_BY};
+use serde_json::Value;
+use std::path::PathBuf;
+
+fn profile() -> Profile {
+    let mut profile = Folder::new(&sample::syscalls()).load().expect("a readable trace");
+    // The folder's name is another one each time.
+    profile.run.directory = "sample".into();
+    profile
+}
+
+fn check(name: &str, drawn: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/trace/pages").join(name);
+    if std::env::var_os("PERFVISOR_BLESS").is_some() {
+        std::fs::write(&path, drawn).expect("the page can be written");
+    }
+    let wanted = std::fs::read_to_string(&path).unwrap_or_default();
+    let differs = wanted.lines().zip(drawn.lines()).position(|(want, got)| want != got);
+    assert!(
+        wanted == drawn,
+        "{name} differs from line {:?} on; drawn:\n{drawn}",
+        differs.map(|at| at + 1)
+    );
+}
+
+fn fits(drawn: &str, width: usize) {
+    for line in drawn.lines() {
+        assert!(line.chars().count() <= width, "wider than {width}: {line}");
+        assert!(!line.ends_with(' '), "blanks at the end: {line:?}");
+    }
+}
+
+fn options(width: usize, by: SyscallsBy) -> SyscallOptions {
+    let text = TextOptions { width, top: 0, ..TextOptions::default() };
+    SyscallOptions { text, by, ..SyscallOptions::default() }
+}
+
+#[test]
+fn system_calls_at_three_widths_are_as_they_were_looked_at() {
+    let profile = profile();
+    for width in [80, 120, 200] {
+        let drawn = syscalls(&profile, &options(width, SyscallsBy::Api));
+        fits(&drawn, width);
+        check(&format!("syscalls-{width}.txt"), &drawn);
+    }
+    check("syscalls-fd.txt", &syscalls(&profile, &options(120, SyscallsBy::Target)));
+}
+
+#[test]
+fn every_table_holds_each_call_once() {
+    let profile = profile();
+    for (word, by) in SYSCALLS_BY {
+        let mut out = Vec::new();
+        syscalls_json(&profile, &options(80, by), &mut out).expect("a vector can be written");
+        let page: Value = serde_json::from_slice(&out).expect("JSON");
+        assert_eq!(page["by"], word);
+        assert_eq!(page["total"]["count"], 1_060);
+        let rows = page["rows"].as_array().expect("rows");
+        let sum: u64 = rows.iter().filter_map(|row| row["count"].as_u64()).sum();
+        // Of the calls on something all are kept with it; exit_group, brk, mmap are on nothing.
+        let all = if by == SyscallsBy::Target { 1_044 } else { 1_060 };
+        assert_eq!(sum, all, "{word}");
+        let exec: f64 = rows.iter().filter_map(|row| row["exec_ns"].as_f64()).sum();
+        let wait: f64 = rows.iter().filter_map(|row| row["wait_ns"].as_f64()).sum();
+        assert!((1e6..1.1e6).contains(&exec), "{word}: {exec}");
+        assert!((wait - 436e6).abs() < 1e3, "{word}: {wait}");
+    }
+}
+
+#[test]
+fn filters_choose_by_the_path_and_by_category() {
+    let profile = profile();
+    let mut below = options(120, SyscallsBy::Syscall);
+    below.text.api_filter = vec!["work::*".into()];
+    let drawn = syscalls(&profile, &below);
+    assert!(drawn.contains("mmap") && drawn.contains("futex"), "{drawn}");
+    assert!(!drawn.contains("recvfrom") && drawn.contains("Only: --api 'work::*'."), "{drawn}");
+    let mut network = options(120, SyscallsBy::Api);
+    network.syscall_filter = vec!["network".into()];
+    let drawn = syscalls(&profile, &network);
+    assert!(drawn.contains("recvfrom") && !drawn.contains("  futex"), "{drawn}");
+    let mut nothing = options(120, SyscallsBy::Api);
+    nothing.syscall_filter = vec!["swapon".into()];
+    assert!(syscalls(&profile, &nothing).contains("No system call passes the filters."));
+}
+
+#[test]
+fn orders_put_first_what_they_are_called_by() {
+    let profile = profile();
+    for (sort, first) in [
+        (SyscallSort::Time, " read "),
+        (SyscallSort::Wait, " futex "),
+        (SyscallSort::Errors, " futex "),
+        (SyscallSort::Max, " futex "),
+        (SyscallSort::Name, " brk "),
+        (SyscallSort::Bytes, " read "),
+    ] {
+        let options = SyscallOptions { sort, ..options(120, SyscallsBy::Api) };
+        let drawn = syscalls(&profile, &options);
+        let table = drawn.split("usecs/call ").last().unwrap_or_default();
+        let row = table.lines().nth(1).unwrap_or_default();
+        assert!(row.contains(first), "{sort:?}: {row}");
+    }
+}
+
+#[test]
+fn rows_left_out_are_counted() {
+    let mut two = options(120, SyscallsBy::Api);
+    two.text.top = 2;
+    let drawn = syscalls(&profile(), &two);
+    assert!(drawn.contains("… and 5 rows more (--top 0 shows all)."), "{drawn}");
+    assert!(drawn.contains("  total"), "{drawn}");
+}
