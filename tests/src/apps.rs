@@ -110,6 +110,7 @@ pub const ALL: &[App] = &[
     app("registers", &[], 0),
     app("errno_syscalls", &[], 0),
     app("loops", &["both", "20000"], 0),
+    app("copier", &["1"], 0),
 ];
 
 /// Runs `check` on every testapp, on two threads, and fails with all failures, not just the first.
