@@ -21,7 +21,6 @@ pub const CALLS: ColdCalls = ColdCalls {
     collect,
     special: crate::interpose::special,
     descriptor: crate::descriptors::descriptor,
-    named: crate::descriptors::named,
     unwind_row: crate::unwind_rows::unwind_row,
     restricted: crate::interpose::restrict_silently,
 };

@@ -216,11 +216,16 @@ unsafe fn record(thread: *mut Thread, frame: *mut SyscallFrame) {
         }
         judge(thread, frame, found, duration, name);
         (*(*thread).segment).last_tsc = (*frame).end;
-        if !turn && (*found).gap > 1 && !info.entry_only {
+        if !turn && (*found).gap > 1 && !must_come(number) {
             fast::remember(thread, frame, found, object, slot);
         }
         closes(number, frame);
     }
+}
+
+/// Whether the probe must see every call of `number`, so that none may take the fast way.
+const fn must_come(number: u32) -> bool {
+    descriptors::changes(number) || number == PRCTL as u32 || number == SECCOMP as u32
 }
 
 /// What a call took.

@@ -73,7 +73,8 @@ const _: () = {
     assert!(offset_of!(Fast, cell) == 48);
     assert!(offset_of!(Fast, object) == 56);
     assert!(offset_of!(Fast, argument) == 64);
-    assert!(offset_of!(Fast, version) == 72);
+    assert!(offset_of!(Fast, word) == 72);
+    assert!(crate::descriptors::DESCRIPTORS == 65536);
     assert!(offset_of!(Fast, site) == 80);
     assert!(offset_of!(Fast, top_cell) == 84);
     assert!(size_of::<Fast>() == 128);
