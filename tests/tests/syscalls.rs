@@ -37,20 +37,20 @@ fn recorded(name: &str, arguments: &[&str], flags: &[&str]) -> Recording {
 /// Asserts what holds in every mode, and that at most `share` of the calls stand below another API
 /// than theirs.
 fn assert_truth(recording: &Recording, what: &str, share: f64) {
-    let report = recording.report();
     let truth = &recording.truth;
-    let found = differences(truth, &report);
+    let found = differences(recording);
     assert!(found.is_empty(), "{what}: {found:#?}");
-    let (wrong, all, found) = misplaced(truth, &report);
+    let (wrong, all, found) = misplaced(truth, recording);
     assert!(wrong as f64 <= share * all as f64, "{what}: {wrong} of {all}: {found:#?}");
+    let calls = recording.syscalls(&[]);
     for (key, most) in truth.of("syscall-at-most") {
         let (api, name) = key.split_once(':').expect("api:name");
-        let have = report.syscalls_in(api, name).count;
+        let have = calls.inside(api, name).count;
         assert!(have <= most, "{what}: {key}: {have}, at most {most}");
     }
     for (key, least) in truth.of("syscall-at-least") {
         let (api, name) = key.split_once(':').expect("api:name");
-        let have = report.syscalls_in(api, name).count;
+        let have = calls.inside(api, name).count;
         assert!(have >= least, "{what}: {key}: {have}, at least {least}");
     }
 }
@@ -82,12 +82,12 @@ fn system_calls_are_those_made_when_every_call_is_an_event() {
 fn no_call_is_lost_where_its_api_is_only_counted() {
     for threads in ["1", "4"] {
         let recording = recorded("buffered", &[threads], &[]);
-        let report = recording.report();
+        let (report, calls) = (recording.report(), recording.syscalls(&[]));
         let made = |key| recording.truth.get("syscall", key);
         let writes = made("buffered_put:write") + made("write:write");
-        // Beyond those of the truth the program writes its one line of output.
-        assert_eq!(report.syscalls_seen("write"), writes + 1, "{threads}");
-        assert_eq!(report.syscalls_seen("getppid"), made("buffered_tick:getppid"), "{threads}");
+        // Beyond those the program writes its one line of output, and its truth.
+        assert_eq!(calls.all("write").count, writes + 1 + recording.truth.lines(), "{threads}");
+        assert_eq!(calls.all("getppid").count, made("buffered_tick:getppid"), "{threads}");
         // Else this test would not show what it is for: most calls were not timed.
         let put = report.sites_of("buffered", "buffered_put").next().expect("a site");
         let (timed, count) = (put["timed"].as_u64(), put["count"].as_u64());
@@ -98,15 +98,16 @@ fn no_call_is_lost_where_its_api_is_only_counted() {
 #[test]
 fn children_record_theirs() {
     let recording = recorded("family", &[], &[]);
-    let report = recording.report();
-    assert!(report.table("images").len() >= 1 + 6 + 5 + 4, "parent, forks, vforks, spawns");
+    let images = recording.report().table("images").len();
+    assert_eq!(images, 1 + 6 + 5 + 4, "parent, forks, vforks, spawns");
+    let calls = recording.syscalls(&[]);
     for key in ["getppid:getppid", "waitpid:wait4"] {
         let (api, name) = key.split_once(':').expect("api:name");
-        let have = report.syscalls_in(api, name).count;
+        let have = calls.inside(api, name).count;
         assert_eq!(have, recording.truth.get("syscall", key), "{key}");
     }
     // What the child of vfork does before it is another program may be its parent's, or nobody's.
-    let have = report.syscalls_in("known_mov", "getppid").count;
+    let have = calls.inside("known_mov", "getppid").count;
     let key = "known_mov:getppid";
     let (least, more) =
         (recording.truth.get("syscall", key), recording.truth.get("syscall-at-most", key));
@@ -121,9 +122,9 @@ fn threads_run_hot_while_the_hook_is_loaded() {
         let recording = Perfvisor::testapp("late_hook").record_by_dlopen();
         assert_eq!(recording.outcome.code(), Some(0), "{round}: {:?}", recording.outcome);
         assert_eq!(recording.outcome.stdout, "wrong 0\n", "{round}: {:?}", recording.outcome);
-        let report = recording.report();
+        let calls = recording.syscalls(&[]);
         for (name, least) in recording.truth.of("after") {
-            let seen = report.syscalls_seen(name);
+            let seen = calls.all(name).count;
             // Beyond its threads' calls the program opens, prints and ends.
             let most = recording.truth.get("all", name) + 100;
             assert!(seen >= least && seen <= most, "{round} {name}: {seen}, {least} to {most}");
@@ -149,8 +150,7 @@ fn nothing_goes_wrong_in_many_runs() {
 #[test]
 fn system_calls_alone_and_apis_alone() {
     let alone = recorded("known", &[], &["--only", "syscalls"]);
-    let report = alone.report();
-    assert_eq!(report.calls("known", "outer_save"), 0, "APIs were not asked for");
+    assert_eq!(alone.report().calls("known", "outer_save"), 0, "APIs were not asked for");
     let getppid: u64 = alone
         .truth
         .of("syscall")
@@ -158,30 +158,30 @@ fn system_calls_alone_and_apis_alone() {
         .map(|(_, made)| made)
         .sum();
     // The program itself asks once, by its own instruction.
-    assert_eq!(report.syscalls_seen("getppid"), getppid + 1);
-    let apis = recorded("known", &[], &["--only", "apis"]).report();
-    assert!(apis.calls("known", "outer_save") > 0);
-    assert!(apis.table_of("syscalls", "rows").is_empty(), "system calls were not asked for");
+    assert_eq!(alone.syscalls(&[]).all("getppid").count, getppid + 1);
+    let apis = recorded("known", &[], &["--only", "apis"]);
+    assert!(apis.report().calls("known", "outer_save") > 0);
+    assert!(apis.syscalls(&[]).table("rows").is_empty(), "system calls were not asked for");
 }
 
 #[test]
 fn a_filter_for_one_component_leaves_the_others_alone() {
     let recording = recorded("known", &[], &["--exclude-component", "libknown.so"]);
-    let report = recording.report();
+    let calls = recording.syscalls(&[]);
     // Calls of the library's own instructions are in no row; those it makes through the C library
     // still are.
-    assert_eq!(report.syscalls_in("known_far", "getppid").count, 0);
-    assert!(report.syscalls_of("write").count >= recording.truth.get("syscall", "write:write"));
+    assert_eq!(calls.all("getuid").count, 1, "the program's own");
+    assert!(calls.all("write").count >= recording.truth.get("syscall", "write:write"));
 }
 
 #[test]
 fn coverage_says_which_instructions_are_seen() {
     let recording = recorded("known", &[], &[]);
-    let report = recording.report();
-    let rows = report.table_of("syscalls", "coverage");
+    let calls = recording.syscalls(&[]);
+    let rows = calls.table("coverage");
     let of = |name: &str| {
         rows.iter()
-            .find(|row| report.component(&row["component"]).starts_with(name))
+            .find(|row| row["component_name"].as_str().is_some_and(|have| have.starts_with(name)))
             .unwrap_or_else(|| panic!("no coverage of {name}: {rows:?}"))
     };
     let objdump = e2e::program("objdump", "binutils");

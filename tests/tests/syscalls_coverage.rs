@@ -2,9 +2,10 @@
 //! the hook is ready.
 
 use e2e::strace::{counted, Counts};
+use e2e::syscalls::Syscalls;
 use e2e::{
-    free_port, hook_path, nginx_configuration, perfvisor_path, program, run, run_with_input,
-    Outcome, Report, Scratch, Server,
+    free_port, hook_path, nginx_configuration, program, run, run_with_input, Outcome, Scratch,
+    Server,
 };
 use perfvisor_format::syscalls;
 use std::io::{Read, Write};
@@ -38,10 +39,7 @@ fn traced(program: &Path, scratch: &Scratch) -> Command {
 fn assert_covered(what: &str, scratch: &Scratch, least: &[(&str, u64)]) {
     let log = std::fs::read(scratch.join("log")).expect("log of strace");
     let oracle = counted(&String::from_utf8_lossy(&log), ready);
-    let report =
-        run(Command::new(perfvisor_path()).args(["report", "--json"]).arg(scratch.join("trace")))
-            .ok();
-    let report = Report::parse(&report.stdout);
+    let calls = Syscalls::of(&scratch.join("trace"), &[]);
     assert_exercised(what, &oracle, least);
     let mut faults = Vec::new();
     let (mut all, mut seen_of_all) = (0, 0);
@@ -50,7 +48,7 @@ fn assert_covered(what: &str, scratch: &Scratch, least: &[(&str, u64)]) {
             faults.push(format!("{name}: strace has it, the table of system calls not"));
             continue;
         }
-        let (seen, own) = (report.syscalls_seen(name), report.syscalls_own(name));
+        let (seen, own) = (calls.all(name).count, calls.own(name));
         all += made;
         seen_of_all += seen.min(*made);
         if ((seen + own) as f64) < SHARE * *made as f64 {
