@@ -21,6 +21,7 @@ pub const CALLS: ColdCalls = ColdCalls {
     collect,
     special: crate::interpose::special,
     descriptor: crate::descriptors::descriptor,
+    named: crate::descriptors::named,
     restricted: crate::interpose::restrict_silently,
 };
 
@@ -175,7 +176,6 @@ unsafe fn fill_thread(
         (*thread).tid = record.tid;
         (*thread).pthread = record.pthread;
         segment::set_max_gap(thread, if config.every_call() { 1 } else { config.max_gap });
-        segment::remember_system_calls(thread);
         (*thread).slow_limit = config.slow_calls;
         (*thread).events = u32::from(config.events);
         (*thread).group_key = if beginning.inner != 0 { beginning.inner } else { beginning.start };

@@ -3,9 +3,9 @@
 
 use crate::folder::Folder;
 use crate::sample;
-use perfvisor::analysis::{SyscallSort, SyscallsBy};
+use perfvisor::analysis::{findings, SyscallSort, SyscallsBy};
 use perfvisor::model::Profile;
-use perfvisor::report::{syscalls, syscalls_json, SyscallOptions, TextOptions, SYSCALLS_BY};
+use perfvisor::report::{syscalls, syscalls_json, text, SyscallOptions, TextOptions, SYSCALLS_BY};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -51,6 +51,35 @@ fn system_calls_at_three_widths_are_as_they_were_looked_at() {
         check(&format!("syscalls-{width}.txt"), &drawn);
     }
     check("syscalls-fd.txt", &syscalls(&profile, &options(120, SyscallsBy::Target)));
+}
+
+#[test]
+fn the_report_shows_system_calls_as_they_were_looked_at() {
+    let profile = profile();
+    let found = findings(&profile);
+    for width in [80, 120, 200] {
+        let options = TextOptions { width, ..TextOptions::default() };
+        let drawn = text(&profile, &found, &options);
+        fits(&drawn, width);
+        check(&format!("report-{width}.txt"), &drawn);
+    }
+    let options = TextOptions { api_filter: vec!["recv".into()], ..TextOptions::default() };
+    let drawn = text(&profile, &found, &options);
+    assert!(drawn.contains("ECONNRESET") && !drawn.contains("/data/input"), "{drawn}");
+    let options = TextOptions { top: 2, ..TextOptions::default() };
+    let drawn = text(&profile, &found, &options);
+    assert!(drawn.contains("… and 4 APIs more: perfvisor syscalls sample"), "{drawn}");
+    assert!(drawn.contains("… and 1 object more: perfvisor syscalls sample --by fd"), "{drawn}");
+}
+
+#[test]
+fn waits_in_system_calls_below_no_blocking_function_are_waits_of_the_thread() {
+    let profile = profile();
+    let worker = profile.threads.iter().find(|thread| thread.tid == 101).expect("the worker");
+    assert!((worker.wait_by_kind_ns["futex"] - 200e6).abs() < 1e3, "{worker:?}");
+    // Those below recv are its own, once.
+    let main = &profile.threads[0];
+    assert!((main.wait_ns - 40e6).abs() < 1e3, "{main:?}");
 }
 
 #[test]

@@ -23,6 +23,8 @@ pub struct ColdCalls {
     pub special: extern "C" fn(u64, u64, u64) -> u64,
     /// Learns what a descriptor leads to: (thread, descriptor, 0) → its `descriptors::Descriptor` word.
     pub descriptor: extern "C" fn(u64, u64, u64) -> u64,
+    /// A connection was accepted: (its descriptor, the call's six arguments, 0) → 0.
+    pub named: extern "C" fn(u64, u64, u64) -> u64,
     /// The process restricts its system calls from here on: (0, 0, 0).
     pub restricted: extern "C" fn(u64, u64, u64) -> u64,
 }
@@ -41,6 +43,7 @@ pub static mut COLD: ColdCalls = ColdCalls {
     collect: nothing,
     special: nothing,
     descriptor: nothing,
+    named: nothing,
     restricted: nothing,
 };
 

@@ -98,10 +98,17 @@ pub fn changed_by(number: u32, args: &[u64; 6], result: i64) {
         33 | 292 => forget(args[1], args[1]),
         // close_range, unless it only marks them.
         436 if args[2] & 4 == 0 => forget(args[0], args[1].min(u64::from(u32::MAX))),
-        // open, dup, socket, accept, creat, inotify_init, openat, signalfd, timerfd_create, eventfd,
-        // accept4, signalfd4, eventfd2, epoll_create, epoll_create1, inotify_init1, memfd_create,
-        // openat2, fcntl to duplicate.
-        2 | 32 | 41 | 43 | 85 | 213 | 253 | 257 | 282 | 283 | 284 | 288..=291 | 294 | 319 | 437
+        // accept, accept4: the peer's address stands in the host's memory if it asked for it.
+        43 | 288 if result >= 0 => {
+            forget(result as u64, result as u64);
+            if args[1] != 0 && args[2] != 0 {
+                let named = crate::cold::calls().named;
+                crate::cold::call(named, result as u64, args.as_ptr() as u64, 0);
+            }
+        }
+        // open, dup, socket, creat, inotify_init, openat, signalfd, timerfd_create, eventfd, signalfd4,
+        // eventfd2, epoll_create, epoll_create1, inotify_init1, memfd_create, openat2; fcntl to duplicate.
+        2 | 32 | 41 | 85 | 213 | 253 | 257 | 282 | 283 | 284 | 289..=291 | 294 | 319 | 437
             if result >= 0 =>
         {
             forget(result as u64, result as u64);

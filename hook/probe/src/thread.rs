@@ -2,7 +2,7 @@
 
 use crate::every::Recent;
 use crate::seam::Entry;
-use crate::syscall::Fast;
+use crate::syscall::{Fast, FAST};
 use perfvisor_format::{BlockHeader, EventChunkHeader, SegmentHeader, MAX_SITES};
 
 /// Kinds of blocks plus one (kinds start at 1).
@@ -41,8 +41,6 @@ pub struct Thread {
     pub top: *mut Entry,
     /// Free entries that were used before, linked by `parent`; or null.
     pub spare: *mut Entry,
-    /// System calls remembered, see `syscall::Fast`; null unless calls may go untimed.
-    pub fast: *mut Fast,
     /// Entries from here on were never used.
     pub fresh: u32,
     /// How many there are.
@@ -115,6 +113,20 @@ pub struct Thread {
     pub pthread: u64,
     /// Start routine key for folding (hook).
     pub group_key: u64,
+}
+
+/// Bytes from a [`Thread`] to its table of [`FAST`] remembered system calls, which the assembly finds without
+/// a pointer: one load less in front of each system call.
+pub const FAST_AT: usize = 512;
+
+/// What the thread remembers of system calls.
+///
+/// # Safety
+/// `thread` is followed by the table.
+#[inline(always)]
+pub unsafe fn fast(thread: *mut Thread, index: usize) -> *mut Fast {
+    // SAFETY: by contract; the index is masked.
+    unsafe { thread.cast::<u8>().add(FAST_AT).cast::<Fast>().add(index & (FAST - 1)) }
 }
 
 /// The thread-local words; offsets known to the trampoline.

@@ -64,6 +64,11 @@ unsafe extern "C" fn child() {
 
 /// A vfork child runs in its parent's memory: it must not end its parent's trace.
 pub fn is_vfork_child() -> bool {
+    // Under seccomp even asking who one is may be forbidden.
+    if super::restricted() {
+        return false;
+    }
+    let _own = lock::Own::enter();
     // SAFETY: getpid has no preconditions.
     process::identity().is_some_and(|id| id.pid != unsafe { libc::getpid() } as u32)
 }

@@ -38,14 +38,16 @@ impl Drop for Own {
     }
 }
 
-/// Signals are blocked, cancellation is off and errno is kept until this is dropped.
+/// Signals are blocked (unless a seccomp filter might forbid that), cancellation is off and errno is kept
+/// until this is dropped.
 ///
 /// Our own open() is a cancellation point: were cancellation on, a cancelled thread would leave from the
 /// middle of cold work, holding the lock. That does not stop a cancellation signal which was sent just
 /// before (glibc 2.36 asks only whether the *type* is asynchronous, and it is in open() and pwrite()), and
 /// pthread_sigmask never blocks that signal. So the kernel is asked itself.
 pub struct Quiet {
-    mask: u64,
+    /// Signals blocked before; `None` where the process restricts its system calls.
+    mask: Option<u64>,
     errno: i32,
     cancel: i32,
     /// Dropped last.
@@ -61,7 +63,8 @@ impl Quiet {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
-            Self { mask: set_mask(u64::MAX), errno, cancel, _own: own }
+            let mask = (!crate::interpose::restricted()).then(|| set_mask(u64::MAX));
+            Self { mask, errno, cancel, _own: own }
         }
     }
 }
@@ -70,7 +73,9 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // SAFETY: restores what `enter` saved on this thread.
         unsafe {
-            set_mask(self.mask);
+            if let Some(mask) = self.mask {
+                set_mask(mask);
+            }
             *libc::__errno_location() = self.errno;
             // Last: a pending cancellation of the asynchronous kind happens in here.
             pthread_setcancelstate(self.cancel, core::ptr::null_mut());

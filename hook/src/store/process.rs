@@ -408,6 +408,17 @@ pub fn end(kind: EndKind, status: u32) {
     let Some(header) = header() else { return };
     header.lost_calls += super::late::take_unkept();
     let stamp = Stamp::now();
+    if !crate::interpose::restricted() {
+        (header.user_ns, header.system_ns) = cpu_times();
+    }
+    header.exit_status = status;
+    header.end_kind = kind as u32;
+    header.end_monotonic_ns = stamp.monotonic_ns;
+    header.end_tsc = stamp.tsc;
+}
+
+/// User and system time of the process so far, ns.
+fn cpu_times() -> (u64, u64) {
     // SAFETY: getrusage fills the struct.
     let usage = unsafe {
         let mut usage: libc::rusage = core::mem::zeroed();
@@ -416,11 +427,7 @@ pub fn end(kind: EndKind, status: u32) {
     };
     let (user, system) = (timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime));
     let sum = cpu_ns(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or(user + system);
-    (header.user_ns, header.system_ns) = split(sum, user, system);
-    header.exit_status = status;
-    header.end_kind = kind as u32;
-    header.end_monotonic_ns = stamp.monotonic_ns;
-    header.end_tsc = stamp.tsc;
+    split(sum, user, system)
 }
 
 /// A `timeval` in nanoseconds.

@@ -19,7 +19,7 @@ use perfvisor_format::{
 use perfvisor_probe::every::{Recent, RECENT};
 use perfvisor_probe::seam::Entry;
 use perfvisor_probe::syscall::{Fast, FAST};
-use perfvisor_probe::thread::{MapSlot, Thread, BLOCK_KINDS};
+use perfvisor_probe::thread::{MapSlot, Thread, BLOCK_KINDS, FAST_AT};
 
 /// Largest segment file, bytes of address space (sparse): room for some 20 000 call paths.
 const LARGEST: usize = 16 << 20;
@@ -44,14 +44,13 @@ fn anonymous(bytes: usize) -> *mut u8 {
 }
 
 /// Offsets of the parts of a thread's private block.
-const MAP_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
+const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
+const MAP_AT: usize = FAST_AT + FAST_BYTES;
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
 const RECENT_AT: usize =
     (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
 const RECENT_BYTES: usize = RECENT * core::mem::size_of::<Recent>();
-const FAST_AT: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
-const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
-const PRIVATE_BYTES: usize = (FAST_AT + FAST_BYTES).next_multiple_of(4096);
+const PRIVATE_BYTES: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
 
 /// Makes a thread's private block; null when there is no memory.
 pub fn new_private() -> *mut Thread {
@@ -99,22 +98,9 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event_pause = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
         (*thread).recent = null_mut();
-        (*thread).fast = null_mut();
+        core::ptr::write_bytes(thread.cast::<u8>().add(FAST_AT), 0, FAST_BYTES);
         (*thread).syscall_objects = 0;
         (*thread).slow_syscalls_kept = 0;
-    }
-}
-
-/// Gives `thread` room to remember system calls. The assembly reads there without asking.
-///
-/// # Safety
-/// `thread` is a private block that no thread uses.
-pub unsafe fn remember_system_calls(thread: *mut Thread) {
-    // SAFETY: FAST_AT lies inside the private block.
-    unsafe {
-        let fast = thread.cast::<u8>().add(FAST_AT);
-        core::ptr::write_bytes(fast, 0, FAST_BYTES);
-        (*thread).fast = fast.cast();
     }
 }
 

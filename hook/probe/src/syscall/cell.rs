@@ -19,7 +19,7 @@ const SETTLE: u32 = 16;
 /// Cycles a timed call costs more than an untimed one (`scripts/bench --only syscall`).
 const COST: f32 = 100.0;
 /// The share of a call's time that timing may cost is one in this many.
-const SHARE: f32 = 64.0;
+const SHARE: f32 = 128.0;
 /// Largest gap.
 const MOST: u32 = 64;
 const ALPHA: f32 = 1.0 / 16.0;
@@ -91,7 +91,6 @@ pub unsafe fn advance(thread: *mut Thread, cell: *mut SyscallCell) -> u32 {
             return 1;
         }
         let weight = (*cell).gap;
-        adapt(thread, cell);
         let gap = u64::from((*cell).gap);
         let next =
             if gap <= 1 { 1 } else { 1 + (((random(thread) >> 32) * (2 * gap - 1)) >> 32) as u32 };
@@ -102,9 +101,13 @@ pub unsafe fn advance(thread: *mut Thread, cell: *mut SyscallCell) -> u32 {
     }
 }
 
+/// Adapts the gap, once the turn that was taken at the old one has its weight.
+///
+/// # Safety
+/// As for [`find`].
 #[inline(always)]
-unsafe fn adapt(thread: *const Thread, cell: *mut SyscallCell) {
-    // SAFETY: contract of `advance`.
+pub unsafe fn adapt(thread: *const Thread, cell: *mut SyscallCell) {
+    // SAFETY: by contract.
     unsafe {
         if (*cell).since_change < SETTLE {
             return;

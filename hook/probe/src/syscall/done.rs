@@ -287,6 +287,7 @@ unsafe fn account(
             }
         }
         cell::learn(found, spent.duration, spent.waits);
+        cell::adapt(thread, found);
     }
 }
 

@@ -38,12 +38,10 @@ pub struct Fast {
     pub version: u64,
     /// Number of the place.
     pub site: u32,
-    /// The system call.
-    pub number: u32,
     /// Cell of `top`.
     pub top_cell: u32,
     /// Zero.
-    pub reserved: [u32; 9],
+    pub reserved: [u64; 5],
 }
 
 #[inline(always)]
@@ -69,12 +67,9 @@ pub unsafe fn remember(
     object: *mut SyscallObject,
     slot: u64,
 ) {
-    // SAFETY: `fast` has FAST elements, the index is masked.
+    // SAFETY: contract handed on.
     unsafe {
-        if (*thread).fast.is_null() {
-            return;
-        }
-        let fast = (*thread).fast.add((*frame).site as usize & (FAST - 1));
+        let fast = crate::thread::fast(thread, (*frame).site as usize);
         let top = (*thread).top;
         let (note, others) = notes(thread);
         // First, so that a handler's calls in between do not find a mixture.
@@ -95,7 +90,6 @@ pub unsafe fn remember(
         (*fast).argument = (*frame).args[0];
         (*fast).version = descriptors::version();
         (*fast).site = (*frame).site as u32;
-        (*fast).number = (*frame).number as u32;
         crate::shadow::step();
         (*fast).sp = (*frame).sp - HELD_BELOW;
     }

@@ -7,7 +7,9 @@ use crate::path::{insert, room, slot};
 use crate::syscall::seam::SyscallFrame;
 use crate::thread::{at, reference, Thread};
 use core::ptr::null_mut;
-use perfvisor_format::{BlockKind, SyscallCell, SyscallInfo, SyscallObject, SyscallObjectKind};
+use perfvisor_format::{
+    BlockKind, SyscallCell, SyscallInfo, SyscallObject, SyscallObjectKind, WaitKind,
+};
 
 /// Most objects one thread keeps.
 const MAX_OBJECTS: u32 = 4096;
@@ -81,7 +83,9 @@ pub unsafe fn name(
             return (Name::NONE, false);
         }
         let mut known = descriptors::known(descriptor);
-        if known.0 == 0 {
+        // To ask costs more than most calls: a file that is opened, looked at and closed is not worth it.
+        let moves = info.bytes || info.wait as u8 != WaitKind::None as u8;
+        if known.0 == 0 && moves {
             let learn = cold::calls().descriptor;
             known = Descriptor(cold::call(learn, thread as u64, descriptor, 0) as u32);
         }

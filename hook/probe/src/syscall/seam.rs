@@ -31,13 +31,13 @@ pub struct SyscallFrame {
 }
 
 /// Bytes below the host's stack pointer at which the assembly holds its words while a call runs.
-pub const HELD_BELOW: u64 = 128 + 40;
+pub const HELD_BELOW: u64 = 128 + 48;
 
 const _: () = {
     use core::mem::{offset_of, size_of};
     assert!(offset_of!(Thread, guard) == 24);
     assert!(offset_of!(Thread, top) == 48);
-    assert!(offset_of!(Thread, fast) == 64);
+    assert!(size_of::<Thread>() <= crate::thread::FAST_AT && crate::thread::FAST_AT == 512);
     assert!(offset_of!(Entry, place) == 48);
     assert!(offset_of!(Local, quiet) == 16);
     assert!(offset_of!(Fast, sp) == 0);
@@ -51,8 +51,7 @@ const _: () = {
     assert!(offset_of!(Fast, argument) == 64);
     assert!(offset_of!(Fast, version) == 72);
     assert!(offset_of!(Fast, site) == 80);
-    assert!(offset_of!(Fast, number) == 84);
-    assert!(offset_of!(Fast, top_cell) == 88);
+    assert!(offset_of!(Fast, top_cell) == 84);
     assert!(size_of::<Fast>() == 128);
     assert!(offset_of!(SyscallCell, word) == 16);
     assert!(offset_of!(SyscallCell, bytes) == 112);

@@ -4,7 +4,8 @@
 //! walk arrives at are no instruction. What is replaced is one instruction of at least five bytes before
 //! the `syscall`, best of all the `mov $nr,%eax` right in front of it: since it is one instruction, no
 //! branch can lead into what it becomes. Where none is long enough, one of two to four bytes becomes a
-//! short jump to padding near by, in which the long jump fits. The `syscall` itself stays.
+//! short jump to padding near by, in which the long jump fits; or, while the process has one thread, which
+//! is not there, two or three of them together become the jump. The `syscall` itself stays.
 //!
 //! What lies between the replaced instruction and the `syscall` is copied into the thunk. So nothing may
 //! branch there, or those calls would not be seen; and behind the `syscall` no code may read the flags,
@@ -57,8 +58,12 @@ pub struct Sites {
     pub left: Vec<(usize, SyscallSkip)>,
 }
 
-/// Looks through the code of `component`.
-pub fn find(component: &Component) -> Sites {
+/// `mov $15,%rax; syscall`: how every signal handler returns. Unwinders know a signal's frame by these
+/// bytes, but ask the unwind table first, which is where glibc says so, too.
+const RT_SIGRETURN: [u8; 9] = [0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05];
+
+/// Looks through the code of `component`. `alone`: the process has no other thread.
+pub fn find(component: &Component, alone: bool) -> Sites {
     let mut sites = Sites::default();
     let functions = Functions::of(component);
     for segment in component.segments.iter().filter(|segment| segment.flags & PF_X != 0) {
@@ -71,11 +76,24 @@ pub fn find(component: &Component) -> Sites {
             if last.contains(&address) {
                 continue;
             }
+            // Assembly without unwind information (clone), or with one that begins a byte early.
+            let bare = bare_length(code, offset, &functions, address);
+            if let Some(length) = bare {
+                sites.found.extend(bare_site(code, offset, address, length));
+                continue;
+            }
             match functions.covering(address) {
                 Covered::By(low, high) if high - low <= LONGEST && high <= segment.high => {
                     last = low..high;
                     let text = code.get(low.wrapping_sub(segment.low)..high - segment.low);
-                    walk(text.unwrap_or_default(), low, &mut sites);
+                    let text = text.unwrap_or_default();
+                    let function = Walked {
+                        text,
+                        low,
+                        alone,
+                        before: padding(code, segment.low, low, &functions),
+                    };
+                    walk(&function, &mut sites);
                 }
                 _ if is_likely(code, offset) => {
                     sites.left.push((address, SyscallSkip::NotDecoded));
@@ -98,8 +116,55 @@ fn is_likely(code: &[u8], offset: usize) -> bool {
     matches!(before, Some([0xb8, _, 0..=3, 0, 0]) | Some([_, 0xc0, _, 0, 0]))
 }
 
-/// Walks one function, whose code `text` stands at `low`.
-fn walk(text: &[u8], low: usize, sites: &mut Sites) {
+/// Bytes of the instruction before a `syscall` that can be told without a walk: of one that no function
+/// covers, or of a signal's return.
+fn bare_length(code: &[u8], offset: usize, functions: &Functions, address: usize) -> Option<usize> {
+    let begin = offset.checked_sub(7)?;
+    if code.get(begin..offset + 2)? == RT_SIGRETURN {
+        return Some(7);
+    }
+    let &[0xb8, low, high, 0, 0] = code.get(offset.checked_sub(JUMP)?..offset)? else {
+        return None;
+    };
+    let number = u32::from(u16::from_le_bytes([low, high]));
+    let known = perfvisor_format::syscall(number).is_some();
+    (known && functions.covering(address) == Covered::Not).then_some(JUMP)
+}
+
+fn bare_site(code: &[u8], offset: usize, address: usize, length: usize) -> Option<Found> {
+    let bytes = code.get(offset - length..offset)?;
+    let at = (address - length) as u64;
+    let instruction = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).decode();
+    let number = Some(instruction.immediate32());
+    Some(Found { address, number, moved: alloc::vec![instruction], way: Way::Long })
+}
+
+/// Where five bytes of padding begin right before the function at `low`; nothing runs there.
+fn padding(code: &[u8], base: usize, low: usize, functions: &Functions) -> Option<usize> {
+    let end = low.checked_sub(base)?;
+    let free = |at: &usize| functions.covering(base + at) == Covered::Not;
+    let begin = (end.saturating_sub(32)..end).rev().take_while(free).last()?;
+    let bytes = code.get(begin..end)?;
+    let mut decoder = Decoder::new(64, bytes, DecoderOptions::NONE);
+    let mut all_nops = bytes.len() >= JUMP;
+    while all_nops && decoder.can_decode() {
+        let mnemonic = decoder.decode().mnemonic();
+        all_nops = matches!(mnemonic, Mnemonic::Nop | Mnemonic::Int3 | Mnemonic::Xchg);
+    }
+    all_nops.then_some(low - JUMP)
+}
+
+/// A function to be walked.
+struct Walked<'a> {
+    text: &'a [u8],
+    low: usize,
+    alone: bool,
+    before: Option<usize>,
+}
+
+/// Walks one function.
+fn walk(function: &Walked, sites: &mut Sites) {
+    let Walked { text, low, alone, before } = *function;
     let mut all = Vec::new();
     let mut targets = Vec::new();
     let mut decoder = Decoder::with_ip(64, text, low as u64, DecoderOptions::NONE);
@@ -117,7 +182,8 @@ fn walk(text: &[u8], low: usize, sites: &mut Sites) {
         all.push(instruction);
     }
     targets.sort_unstable();
-    let function = Function { all: &all, targets: &targets, holes: RefCell::default() };
+    let holes = RefCell::default();
+    let function = Function { all: &all, targets: &targets, holes, alone, before };
     for (index, instruction) in all.iter().enumerate() {
         if instruction.mnemonic() == Mnemonic::Syscall {
             let address = instruction.ip() as usize;
@@ -134,6 +200,10 @@ struct Function<'a> {
     targets: &'a [usize],
     /// Padding that is taken.
     holes: RefCell<Vec<usize>>,
+    /// The process has no other thread.
+    alone: bool,
+    /// Padding in front of the function.
+    before: Option<usize>,
 }
 
 impl Function<'_> {
@@ -145,12 +215,27 @@ impl Function<'_> {
             return Err(SyscallSkip::Policy);
         }
         let first = self.straight(index);
+        // `exit` in a loop that never goes round: the only branch there comes from behind it.
+        let forever = self.all.get(index + 1).is_some_and(|next| {
+            next.flow_control() == FlowControl::UnconditionalBranch
+                && next.near_branch_target() <= syscall.ip()
+        });
         // The nearest that is long enough, then the nearest with a hole, then one before a branch.
         let long = |crossing: bool| {
             (first..index).rev().find(|&at| {
                 self.all.get(at).is_some_and(|i| i.len() >= JUMP && is_movable(i))
                     && (crossing || !self.branches(at..index))
                     && self.all.get(at..index).is_some_and(|moved| moved.iter().all(is_movable))
+                    && (forever || !self.is_entered(at, address))
+            })
+        };
+        let several = || {
+            (first..index).rev().find(|&at| {
+                let moved = self.all.get(at..index).unwrap_or_default();
+                self.alone
+                    && moved.iter().map(Instruction::len).sum::<usize>() >= JUMP
+                    && moved.iter().all(is_movable)
+                    && !self.branches(at..index)
                     && !self.is_entered(at, address)
             })
         };
@@ -169,6 +254,7 @@ impl Function<'_> {
         let chosen = long(false)
             .map(|at| (at, Way::Long))
             .or_else(short)
+            .or_else(|| several().map(|at| (at, Way::Long)))
             .or_else(|| long(true).map(|at| (at, Way::Long)));
         let (at, way) = chosen.ok_or(SyscallSkip::NoPatchPoint)?;
         if let Way::Hole(hole) = way {
@@ -216,6 +302,10 @@ impl Function<'_> {
             let distance = hole as isize - (address as isize + 2);
             (-128..=127).contains(&distance)
         };
+        let free = |hole: usize| reaches(hole) && !self.holes.borrow().contains(&hole);
+        if let Some(hole) = self.before.filter(|&hole| free(hole)) {
+            return Some(hole);
+        }
         let is_nop = |i: &Instruction| matches!(i.mnemonic(), Mnemonic::Nop | Mnemonic::Int3);
         let mut dead = false;
         let mut begin = None;
@@ -229,7 +319,7 @@ impl Function<'_> {
             } else {
                 let from = *begin.get_or_insert(at);
                 if at + instruction.len() >= from + JUMP {
-                    if reaches(from) && !self.holes.borrow().contains(&from) {
+                    if free(from) {
                         return Some(from);
                     }
                     begin = None;
@@ -288,7 +378,7 @@ mod tests {
 
     fn sites(code: &[u8]) -> Sites {
         let mut sites = Sites::default();
-        walk(code, 0x1000, &mut sites);
+        walk(&Walked { text: code, low: 0x1000, alone: false, before: None }, &mut sites);
         sites
     }
 

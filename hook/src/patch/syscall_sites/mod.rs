@@ -15,7 +15,7 @@ mod find;
 mod swap;
 mod thunk;
 
-use super::elf::{Component, FLAG_HOOK, FLAG_VDSO};
+use super::elf::{Component, FLAG_HOOK};
 use crate::store::process;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU32, Ordering};
@@ -42,10 +42,11 @@ pub struct Coverage {
 
 /// Leads the system calls of `component` to us. The thunks must live as long as its code.
 pub fn patch(component: &Component, wanted: bool) -> (Option<Thunks>, Coverage) {
-    if component.flags & (FLAG_HOOK | FLAG_VDSO) != 0 {
+    if component.flags & FLAG_HOOK != 0 {
         return (None, Coverage::default());
     }
-    let sites = find::find(component);
+    let alone = is_alone();
+    let sites = find::find(component, alone);
     let mut coverage = Coverage {
         found: (sites.found.len() + sites.left.len()) as u32,
         left: sites.left,
@@ -67,7 +68,7 @@ pub fn patch(component: &Component, wanted: bool) -> (Option<Thunks>, Coverage) 
     let mut edits: Vec<Edit> = led.iter().flat_map(|(_, edits)| edits.clone()).collect();
     edits.sort_unstable_by_key(|edit| edit.address);
     let mut refused = Vec::new();
-    swap::apply(&edits, &mut |address| refused.push(address));
+    swap::apply(&edits, alone, &mut |address| refused.push(address));
     for (found, edits) in led {
         if edits.iter().any(|edit| refused.contains(&edit.address)) {
             coverage.left.push((found.address, SyscallSkip::Protected));
@@ -80,6 +81,15 @@ pub fn patch(component: &Component, wanted: bool) -> (Option<Thunks>, Coverage) 
         *address = address.wrapping_sub(component.base);
     }
     (thunks, coverage)
+}
+
+/// Whether the process has one thread.
+fn is_alone() -> bool {
+    let stat = crate::files::read(c"/proc/self/stat").unwrap_or_default();
+    let stat = alloc::string::String::from_utf8_lossy(&stat);
+    // Field 20 of proc(5), counted behind the command's parenthesis.
+    let threads = stat.rsplit(')').next().and_then(|rest| rest.split_ascii_whitespace().nth(17));
+    threads == Some("1")
 }
 
 /// Writes thunks for `found` and says how each is to be reached.

@@ -5,6 +5,9 @@
 //! page or the new one: the kernel takes and puts back the pages under its own lock, and flushes what
 //! processors remember of them. No page is writable and executable at any time, none of a thread's
 //! instructions is ever half written, and `/proc/PID/maps` shows the file as before.
+//!
+//! Code that is no file's (the vdso) and code whose file is gone is written through `/proc/self/mem`, but
+//! only while the process has one thread.
 
 use super::super::elf::PAGE;
 use crate::files;
@@ -46,13 +49,16 @@ fn mapping_of(maps: &[u8], address: usize) -> Option<Mapped> {
     })
 }
 
-/// Performs `edits`, sorted by address; those that could not be done are told to `refused`.
-pub fn apply(edits: &[Edit], refused: &mut dyn FnMut(usize)) {
+/// Performs `edits`, sorted by address; those that could not be done are told to `refused`. `alone`: the
+/// process has no other thread.
+pub fn apply(edits: &[Edit], alone: bool, refused: &mut dyn FnMut(usize)) {
     let maps = files::read(c"/proc/self/maps").unwrap_or_default();
     let mut rest = edits;
     while let Some(first) = rest.first() {
         let Some(mapped) = mapping_of(&maps, first.address) else {
-            refused(first.address);
+            if !alone || !write(core::slice::from_ref(first)) {
+                refused(first.address);
+            }
             rest = rest.get(1..).unwrap_or_default();
             continue;
         };
@@ -60,9 +66,39 @@ pub fn apply(edits: &[Edit], refused: &mut dyn FnMut(usize)) {
         let (run, behind) = rest.split_at(count.max(1));
         rest = behind;
         let inside = run.iter().all(|edit| edit.address + edit.bytes.len() <= mapped.high);
-        if !inside || exchange(&mapped, run).is_none() {
+        if (!inside || exchange(&mapped, run).is_none()) && !(alone && write(run)) {
             run.iter().for_each(|edit| refused(edit.address));
         }
+    }
+}
+
+/// Writes all of `run` as a debugger does, or nothing: the kernel gives the process its own copy of a page
+/// and stores there whatever its protection.
+fn write(run: &[Edit]) -> bool {
+    // SAFETY: a C string and plain flags; the descriptor is ours. What is written was decoded from there,
+    // and no other thread can be in the middle of it.
+    unsafe {
+        let fd = libc::open(c"/proc/self/mem".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC);
+        if fd < 0 {
+            return false;
+        }
+        let put = |address: usize, bytes: &[u8]| {
+            let done = libc::pwrite(fd, bytes.as_ptr().cast(), bytes.len(), address as i64);
+            done == bytes.len() as isize
+        };
+        let mut before: Vec<(usize, Vec<u8>)> = Vec::with_capacity(run.len());
+        let all = run.iter().all(|edit| {
+            let old = core::slice::from_raw_parts(edit.address as *const u8, edit.bytes.len());
+            before.push((edit.address, old.to_vec()));
+            put(edit.address, &edit.bytes)
+        });
+        if !all {
+            before.iter().for_each(|(address, old)| {
+                put(*address, old);
+            });
+        }
+        libc::close(fd);
+        all
     }
 }
 
@@ -174,7 +210,7 @@ mod tests {
                 let value = 1 + round % 2;
                 let mut bytes = vec![0xb8];
                 bytes.extend_from_slice(&value.to_le_bytes());
-                apply(&[Edit { address, bytes }], &mut |_| panic!("refused"));
+                apply(&[Edit { address, bytes }], false, &mut |_| panic!("refused"));
                 assert_eq!(number(), value);
             }
             stop.store(true, Ordering::Relaxed);
@@ -187,7 +223,7 @@ mod tests {
     fn what_is_no_file_s_code_is_refused() {
         let mut refused = Vec::new();
         let here = &raw const refused as usize;
-        apply(&[Edit { address: here, bytes: vec![0] }], &mut |at| refused.push(at));
+        apply(&[Edit { address: here, bytes: vec![0] }], false, &mut |at| refused.push(at));
         assert_eq!(refused, [here]);
     }
 }

@@ -4,7 +4,12 @@
 //! thunk:  the moved instructions          addresses relative to themselves are changed
 //!         mov  $site, %ecx
 //!         lea  behind the syscall(%rip), %r11
-//!         jmp  *entry                     one of five in shim-c/src/syscall_x86_64.S
+//!         lea  -128(%rsp), %rsp           the red zone
+//!         call entry                      one of five in shim-c/src/syscall_x86_64.S
+//!         lea  128(%rsp), %rsp
+//!         jrcxz 1f                        only where the number is not known
+//!         jmp  behind the syscall
+//! 1:      jmp  the syscall                where it must be made in its place
 //! ```
 //! A page is written before it becomes executable, and never again.
 
@@ -23,9 +28,9 @@ unsafe extern "C" {
     fn perfvisor_syscall_begin();
 }
 
-/// Most bytes of one thunk: eight moved instructions, of which branches and addresses may grow, and the
-/// way out.
-const MOST: usize = 160;
+/// Bytes of one thunk: eight moved instructions, of which branches may grow, the way out, and a pointer to
+/// the entry for code that is far from this library.
+const MOST: usize = 192;
 /// Farthest from the code, in steps of `near::STEP`, that room is looked for.
 const FARTHEST: isize = 96;
 /// Lowest and highest address tried.
@@ -67,19 +72,35 @@ impl Thunks {
         code.push(0xb9);
         code.extend_from_slice(&site.to_le_bytes());
         let behind = found.address + 2;
-        code.extend_from_slice(&[0x4c, 0x8d, 0x1d]);
-        let next = begin + code.len() + 4;
-        code.extend_from_slice(&distance(behind, next)?.to_le_bytes());
-        // jmp *(%rip); the pointer stands behind it.
-        code.extend_from_slice(&[0xff, 0x25, 0, 0, 0, 0]);
-        code.extend_from_slice(&(entry_of(found.number) as u64).to_le_bytes());
-        let size = code.len().next_multiple_of(16);
-        if code.len() > MOST || self.used + size > self.bytes {
+        reach(&mut code, begin, &[0x4c, 0x8d, 0x1d], behind)?;
+        code.extend_from_slice(&[0x48, 0x8d, 0x64, 0x24, 0x80]);
+        let entry = entry_of(found.number);
+        let pointer = begin + MOST - 8;
+        if reach(&mut code, begin, &[0xe8], entry).is_none() {
+            reach(&mut code, begin, &[0xff, 0x15], pointer)?;
+        }
+        code.extend_from_slice(&[0x48, 0x8d, 0xa4, 0x24, 0x80, 0, 0, 0]);
+        let leaves = found.number.map(|number| syscall(number).is_some_and(|info| info.entry_only));
+        if leaves.is_none() {
+            code.extend_from_slice(&[0xe3, 5]);
+        }
+        if leaves != Some(true) {
+            reach(&mut code, begin, &[0xe9], behind)?;
+        }
+        if leaves != Some(false) {
+            reach(&mut code, begin, &[0xe9], found.address)?;
+        }
+        if code.len() > MOST - 8 {
+            return None;
+        }
+        code.resize(MOST - 8, 0xcc);
+        code.extend_from_slice(&(entry as u64).to_le_bytes());
+        if self.used + MOST > self.bytes {
             return None;
         }
         // SAFETY: inside the reserved room, which is still writable.
         unsafe { core::ptr::copy_nonoverlapping(code.as_ptr(), begin as *mut u8, code.len()) };
-        self.used += size;
+        self.used += MOST;
         Some(begin)
     }
 
@@ -109,6 +130,16 @@ fn map(address: usize, bytes: usize) -> Option<Thunks> {
         return None;
     }
     Some(Thunks { low: address, bytes, used: 0 })
+}
+
+/// Appends an instruction, given without its last four bytes, which make it reach `to`. Nothing is appended
+/// if they cannot.
+fn reach(code: &mut Vec<u8>, begin: usize, head: &[u8], to: usize) -> Option<()> {
+    let next = begin + code.len() + head.len() + 4;
+    let distance = distance(to, next)?;
+    code.extend_from_slice(head);
+    code.extend_from_slice(&distance.to_le_bytes());
+    Some(())
 }
 
 /// The entry in assembly for calls of `number`.
