@@ -86,11 +86,22 @@ impl Syscalls {
         self.sum(name, |_| true)
     }
 
+    /// Calls of `name` that are in no thread's row.
+    fn outside(&self, name: &str, column: &str) -> u64 {
+        let rows = self.table("outside").iter().filter(|row| row["syscall"] == name);
+        rows.map(|row| number(&row[column])).sum()
+    }
+
     /// Calls of `name` that the hook made for itself.
     #[must_use]
     pub fn own(&self, name: &str) -> u64 {
-        let rows = self.table("outside").iter().filter(|row| row["syscall"] == name);
-        rows.map(|row| number(&row["own"])).sum()
+        self.outside(name, "own")
+    }
+
+    /// The program's calls of `name` that belong to no thread; `all` has them, too.
+    #[must_use]
+    pub fn unplaced(&self, name: &str) -> u64 {
+        self.outside(name, "unplaced")
     }
 
     /// With `--by fd`: calls of `name` on what has this kind and name (`*` = any name).
