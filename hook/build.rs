@@ -10,6 +10,7 @@ fn main() {
     println!("cargo:rustc-cdylib-link-arg=-Wl,-Bsymbolic-functions");
     cc::Build::new()
         .file("../shim-c/src/trampoline_x86_64.S")
+        .file("../shim-c/src/syscall_x86_64.S")
         .file("../shim-c/src/standins.c")
         // Stand-ins tell the caller by its return address, so their tail calls must be jumps,
         // whatever the profile; and foreign unwinders pass through them.

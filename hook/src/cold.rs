@@ -1,7 +1,7 @@
 //! The hook's side of the probe's cold calls.
 
 use crate::load::{self, Phase};
-use crate::store::lock::Cold;
+use crate::store::lock::{Cold, Own};
 use crate::store::segment::NoFile;
 use crate::store::{events, fold, late, segment, threads};
 use core::ptr::null_mut;
@@ -20,6 +20,10 @@ pub const CALLS: ColdCalls = ColdCalls {
     event_chunk,
     collect,
     special: crate::interpose::special,
+    descriptor: crate::descriptors::descriptor,
+    named: crate::descriptors::named,
+    unwind_row: crate::unwind_rows::unwind_row,
+    restricted: crate::interpose::restrict_silently,
 };
 
 /// Live threads, linked by `Thread.next`. Guarded by the cold lock.
@@ -49,6 +53,7 @@ pub struct Beginning {
 }
 
 extern "C" fn attach(_: u64, _: u64, _: u64) -> u64 {
+    let _own = Own::enter();
     // SAFETY: gettid and getpid have no preconditions.
     let main = unsafe { libc::gettid() == libc::getpid() };
     begin_thread(&Beginning { origin: if main { 1 } else { 2 }, ..Beginning::default() }) as u64
@@ -284,6 +289,7 @@ pub fn forget_all() {
     }
     fold::restart();
     segment::restart_numbers();
+    crate::descriptors::restart();
 }
 
 extern "C" fn new_block(thread: u64, kind: u64, _: u64) -> u64 {

@@ -32,11 +32,31 @@ pub struct Config {
     pub max_gap: u32,
     /// Slow calls kept per thread.
     pub slow_calls: u32,
+    /// What is recorded.
+    pub only: Only,
     /// Which sites.
     pub filter: Filter,
+    /// Components whose system calls are recorded.
+    pub syscall_filter: Filter,
     /// What was given, for the trace: (key, value).
     pub given: Vec<(&'static str, String)>,
 }
+
+/// What is recorded of calls (PERFVISOR_ONLY).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Only {
+    /// Calls between components, and system calls.
+    Both,
+    /// Calls between components.
+    Apis,
+    /// System calls. A few APIs are hooked all the same: those that tell of threads, processes and
+    /// components.
+    Syscalls,
+}
+
+/// The APIs without which threads, images and components could not be told.
+const TELLING: &str = "pthread_create,thrd_create,pthread_setname_np,prctl,dlopen,dlmopen,dlclose,\
+                       exec*,fexecve,_exit,_Exit,quick_exit,exit";
 
 /// Variables that are read elsewhere than by a [`Reader`].
 const READ_ELSEWHERE: [&str; 2] = ["PERFVISOR_OUT", "PERFVISOR_RUN"];
@@ -77,6 +97,19 @@ impl Reader {
         }
         self.wrong(name, &value, "globs with a `]` for each `[` and something behind each `\\`");
         String::new()
+    }
+
+    fn only(&mut self, name: &'static CStr) -> Only {
+        match self.text(name).as_deref() {
+            None | Some("") => Only::Both,
+            Some("apis") => Only::Apis,
+            Some("syscalls") => Only::Syscalls,
+            Some(other) => {
+                let other = String::from(other);
+                self.wrong(name, &other, "apis or syscalls");
+                Only::Both
+            }
+        }
     }
 
     fn size(&mut self, name: &'static CStr) -> Option<u64> {
@@ -136,6 +169,16 @@ impl Config {
     pub fn every_call(&self) -> bool {
         self.exact || self.events || self.max_gap == 1
     }
+
+    /// Whether system calls are recorded.
+    pub fn system_calls(&self) -> bool {
+        self.only != Only::Apis
+    }
+
+    /// Whether calls between components are recorded.
+    pub fn apis(&self) -> bool {
+        self.only != Only::Syscalls
+    }
 }
 
 /// What is wrong with the environment.
@@ -157,6 +200,9 @@ pub fn read() -> (Config, Complaints) {
     let exclude_component = reader.globs(c"PERFVISOR_EXCLUDE_COMPONENT");
     let include_api = reader.globs(c"PERFVISOR_INCLUDE_API");
     let exclude_api = reader.globs(c"PERFVISOR_EXCLUDE_API");
+    let syscall_component = reader.globs(c"PERFVISOR_SYSCALL_COMPONENT");
+    let only = reader.only(c"PERFVISOR_ONLY");
+    let telling = only == Only::Syscalls;
     let config = Config {
         out: out.map_or_else(default_out, <[u8]>::to_vec),
         exact: reader.flag(c"PERFVISOR_EXACT").unwrap_or(false),
@@ -172,9 +218,11 @@ pub fn read() -> (Config, Complaints) {
         filter: Filter::new(
             include_component.as_bytes(),
             exclude_component.as_bytes(),
-            include_api.as_bytes(),
+            if telling { TELLING.as_bytes() } else { include_api.as_bytes() },
             exclude_api.as_bytes(),
         ),
+        only,
+        syscall_filter: Filter::of_components(syscall_component.as_bytes()),
         given: reader.given.clone(),
     };
     crate::diag::set_quiet(reader.flag(c"PERFVISOR_QUIET").unwrap_or(false));

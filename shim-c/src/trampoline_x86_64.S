@@ -17,21 +17,23 @@
         .set    XSAVE_BYTES, 2816            // x87, SSE, AVX, AVX-512 in standard form (2688), aligned
         .set    XSAVE_MASK, 0xe7
 
-// ---------------------------------------------------------------- thread-local storage: 16 bytes
+// ---------------------------------------------------------------- thread-local storage: 24 bytes
         .section .tdata,"awT",@progbits
         .balign 16
         .hidden perfvisor_tls
         .globl  perfvisor_tls
         .type   perfvisor_tls,@object
-        .size   perfvisor_tls,16
+        .size   perfvisor_tls,24
 perfvisor_tls:
         .quad   perfvisor_idle_table         // counter table of this thread; until it has one, the idle one
         .quad   0                            // its Thread
+        .quad   0                            // quiet: see Local
 
         .section .bss.perfvisor,"aw",@nobits
         .balign 4096
         .hidden perfvisor_idle_table, perfvisor_targets, perfvisor_has_xsave
         .globl  perfvisor_idle_table, perfvisor_targets, perfvisor_has_xsave
+        .skip   4096                         // notes of threads without a table: nobody reads them
 perfvisor_idle_table:                        // all zero: the first decrement turns negative -> slow path
         .skip   8*MAX_SITES
 perfvisor_targets:
@@ -48,6 +50,20 @@ perfvisor_has_xsave:
         mov     %fs:(%r11), %r11
         decl    8*i(%r11)
         js      1f
+        .endm
+        // Where the call's return address stands and what it is: probe/src/notes.rs.
+        .macro  NOTE
+        .if     i & 1
+        .set    n, -128+16*(1+((i>>1)&3))
+        .else
+        .set    n, -128
+        .endif
+        pushq   (%rsp)
+        .cfi_adjust_cfa_offset 8
+        popq    n(%r11)
+        .cfi_adjust_cfa_offset -8
+        movl    %esp, n+8(%r11)
+        movl    $i, n+12(%r11)
         .endm
         .macro  TAIL
         jmp     *perfvisor_targets+8*i(%rip)
@@ -69,6 +85,7 @@ perfvisor_stubs:
         .set    i, 0
         .rept   MUTEX_FIRST
         COUNT
+        NOTE
         TAIL
         .set    i, i+1
         .endr

@@ -94,6 +94,23 @@ pub const ALL: &[App] = &[
     app("totals", &["bimodal", "20000"], 0),
     app("totals", &["drifting", "20000"], 0),
     app("totals", &["rare", "100000"], 0),
+    app("known", &[], 0),
+    app("buffered", &["1"], 0),
+    app("buffered", &["4"], 0),
+    app("errors", &[], 0),
+    app("kinds", &[], 0),
+    app("futexes", &[], 0),
+    app("restarts", &[], 0),
+    app("jump_out", &[], 0),
+    app("cancel_read", &[], 0),
+    app("storm", &[], 0),
+    app("strict", &[], 0),
+    app("late_hook", &[], 0),
+    app("family", &[], 0),
+    app("registers", &[], 0),
+    app("errno_syscalls", &[], 0),
+    app("loops", &["both", "20000"], 0),
+    app("copier", &["1"], 0),
 ];
 
 /// Runs `check` on every testapp, on two threads, and fails with all failures, not just the first.

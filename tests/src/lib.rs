@@ -10,13 +10,17 @@ mod perfvisor;
 mod process;
 mod report;
 mod scratch;
+mod server;
+pub mod strace;
+pub mod syscalls;
 mod testapp;
 mod truth;
 
 pub use perfvisor::{hook_path, perfvisor_path, Mode, Perfvisor, Recording};
-pub use process::{run, Outcome, TIME_LIMIT};
+pub use process::{run, run_with_input, Outcome, TIME_LIMIT};
 pub use report::Report;
 pub use scratch::Scratch;
+pub use server::{free_port, nginx_configuration, Server};
 pub use testapp::Testapp;
 pub use truth::Truth;
 

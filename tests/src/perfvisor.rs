@@ -176,6 +176,21 @@ impl Perfvisor {
         Recording::of(&mut command, self.scratch)
     }
 
+    /// Runs the program alone, with the hook's path as its last argument, so that it loads the hook
+    /// itself when it likes; flags do not apply.
+    ///
+    /// # Panics
+    /// When flags were given.
+    #[must_use]
+    pub fn record_by_dlopen(self) -> Recording {
+        assert!(self.flags.is_empty(), "a hook that is loaded takes no flags");
+        let mut command = Command::new(&self.program);
+        command.args(&self.arguments).arg(hook_path());
+        prepare(&mut command, &self.scratch, &self.environment, self.directory.as_deref());
+        command.env("PERFVISOR_OUT", self.scratch.join("trace")).env("PERFVISOR_QUIET", "1");
+        Recording::of(&mut command, self.scratch)
+    }
+
     /// Runs the same program with nobody watching.
     #[must_use]
     pub fn native(self) -> Recording {

@@ -1,6 +1,6 @@
 //! Runs a program to its end, with a limit, and keeps everything it said.
 
-use std::io::Read;
+use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -47,14 +47,28 @@ impl Outcome {
 /// # Panics
 /// When it cannot be started or runs longer than [`TIME_LIMIT`] (it is killed then).
 pub fn run(command: &mut Command) -> Outcome {
+    run_with_input(command, "")
+}
+
+/// The same with `input` on its standard input.
+///
+/// # Panics
+/// As [`run`].
+pub fn run_with_input(command: &mut Command, input: &str) -> Outcome {
+    let stdin = if input.is_empty() { Stdio::null() } else { Stdio::piped() };
     // It tells the harness which binary to test and is no setting of the recorder.
     command.env_remove("PERFVISOR_BIN");
     let mut child = command
-        .stdin(Stdio::null())
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {command:?}: {error}"));
+    if let Some(mut pipe) = child.stdin.take() {
+        let input = input.to_owned();
+        // A program that ends without having read it all is judged by its status.
+        std::thread::spawn(move || drop(pipe.write_all(input.as_bytes())));
+    }
     let stdout = drain(child.stdout.take());
     let stderr = drain(child.stderr.take());
     let status = wait(&mut child, command);
@@ -73,13 +87,27 @@ fn wait(child: &mut Child, command: &Command) -> ExitStatus {
             return status;
         }
         if begin.elapsed() > TIME_LIMIT {
-            child.kill().expect("kill the hanging program");
-            child.wait().expect("wait for the killed program");
+            kill(child);
             panic!("still running after {TIME_LIMIT:?}, killed: {command:?}");
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(10));
     }
+}
+
+/// Kills `child`, and all it started if it leads a process group of its own, and waits for it.
+pub(crate) fn kill(child: &mut Child) {
+    let pid = i32::try_from(child.id()).expect("pid");
+    // SAFETY: getpgid and kill touch no memory; the group is led by a child not yet waited for, so
+    // its number is nobody else's.
+    unsafe {
+        if libc::getpgid(pid) == pid {
+            libc::kill(-pid, libc::SIGKILL);
+        }
+    }
+    // It may have ended meanwhile.
+    let _ = child.kill();
+    child.wait().expect("wait for the killed program");
 }
 
 fn drain(pipe: Option<impl Read + Send + 'static>) -> std::thread::JoinHandle<String> {

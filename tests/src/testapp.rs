@@ -73,7 +73,9 @@ fn compile(name: &str, flags: &[&str]) -> Testapp {
         collect(library, &mut libraries);
     }
     let mut hasher = DefaultHasher::new();
-    std::fs::read(source_folder().join("truth.h")).expect("truth.h").hash(&mut hasher);
+    for header in ["truth.h", "raw.h", "asleep.h"] {
+        std::fs::read(source_folder().join(header)).expect(header).hash(&mut hasher);
+    }
     flags.hash(&mut hasher);
     // A change of the commands below makes another executable of the same source.
     include_str!("testapp.rs").hash(&mut hasher);

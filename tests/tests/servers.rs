@@ -1,68 +1,10 @@
 //! Servers under load: the answers are right, the server ends as it should, the report is full.
 
-use e2e::{program, run, Perfvisor, Recording, Scratch};
+use e2e::{free_port, nginx_configuration, program, run, Perfvisor, Recording, Scratch, Server};
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::net::TcpStream;
+use std::process::Command;
 use std::time::{Duration, Instant};
-
-/// A server under `perfvisor run`, killed when the test fails before it ends.
-struct Server {
-    child: Child,
-    scratch: Option<Scratch>,
-}
-
-impl Server {
-    fn start(perfvisor: Perfvisor, port: u16) -> Self {
-        let (mut command, scratch) = perfvisor.command();
-        let output = |name: &str| std::fs::File::create(scratch.join(name)).expect("log");
-        let child = command
-            .stdin(Stdio::null())
-            .stdout(output("stdout"))
-            .stderr(output("stderr"))
-            .spawn()
-            .expect("perfvisor run");
-        let server = Self { child, scratch: Some(scratch) };
-        let begin = Instant::now();
-        while TcpStream::connect(("127.0.0.1", port)).is_err() {
-            assert!(begin.elapsed() < Duration::from_secs(30), "the server does not listen");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        server
-    }
-
-    /// Waits for the end the caller has asked for.
-    fn finish(mut self) -> Recording {
-        let begin = Instant::now();
-        let status = loop {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                break status;
-            }
-            assert!(begin.elapsed() < Duration::from_secs(30), "the server does not end");
-            std::thread::sleep(Duration::from_millis(10));
-        };
-        let scratch = self.scratch.take().expect("scratch");
-        let log = |name: &str| std::fs::read_to_string(scratch.join(name)).expect("log");
-        let (stdout, stderr) = (log("stdout"), log("stderr"));
-        Recording::from_parts(e2e::Outcome { stdout, stderr, status }, scratch)
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Only when a test failed half-way; a server that has ended cannot be killed.
-        if self.scratch.is_some() {
-            let _ = self.child.kill();
-            let _ = self.child.wait();
-        }
-    }
-}
-
-/// A port nobody listens on.
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("port").port()
-}
 
 fn calls_of(recording: &Recording, symbols: &[&str]) -> u64 {
     let report = recording.report();
@@ -112,20 +54,6 @@ fn redis_answers_under_benchmark() {
         let calls = calls_of(&recording, &["read", "write", "epoll_wait"]);
         assert!(calls > 10_000, "{calls} calls");
     }
-}
-
-fn nginx_configuration(directory: &Path, port: u16) -> String {
-    let place = directory.display();
-    format!(
-        "daemon off; worker_processes 2; user root; pid {place}/pid; error_log {place}/error.log;
-         events {{ worker_connections 256; }}
-         http {{
-           access_log {place}/access.log; client_body_temp_path {place}/body;
-           proxy_temp_path {place}/proxy; fastcgi_temp_path {place}/fastcgi;
-           uwsgi_temp_path {place}/uwsgi; scgi_temp_path {place}/scgi; gzip on;
-           server {{ listen 127.0.0.1:{port}; root {place}; }}
-         }}"
-    )
 }
 
 fn get(port: u16, path: &str) -> String {

@@ -66,10 +66,29 @@ pub unsafe fn random(thread: *mut Thread) -> u64 {
 /// `cell` is a cell of `thread`; the guard is held.
 #[inline(always)]
 pub unsafe fn add_to_histogram(thread: *mut Thread, cell: *mut Cell, duration: u64, weight: u32) {
+    // SAFETY: contract handed on.
+    unsafe {
+        let directory = (&raw mut (*cell).histogram).cast::<u32>();
+        add_to_chunks(thread, directory, &raw mut (*cell).histogram_shift, duration, weight);
+    }
+}
+
+/// [`add_to_histogram`] for any `directory` of chunks, one reference an octave, and its `shift`.
+///
+/// # Safety
+/// Both stand in an element of `thread`'s segment; the guard is held.
+#[inline(always)]
+pub unsafe fn add_to_chunks(
+    thread: *mut Thread,
+    chunks: *mut u32,
+    shift_of: *mut u32,
+    duration: u64,
+    weight: u32,
+) {
     let bucket = bucket_of(duration);
     // SAFETY: octave < OCTAVES, sub < SUB_BUCKETS, chunk references are ours.
     unsafe {
-        let directory = (&raw mut (*cell).histogram).cast::<u32>().add(bucket.octave);
+        let directory = chunks.add(bucket.octave);
         let mut chunk: *mut u32;
         if *directory == 0 {
             chunk = take(thread, BlockKind::Histograms);
@@ -82,7 +101,7 @@ pub unsafe fn add_to_histogram(thread: *mut Thread, cell: *mut Cell, duration: u
             chunk = at(thread, *directory);
         }
         let mut add = weight;
-        let shift = (*cell).histogram_shift;
+        let shift = *shift_of;
         if shift != 0 {
             add = weight >> shift;
             let rest = u64::from(weight & ((1 << shift) - 1));
@@ -93,7 +112,7 @@ pub unsafe fn add_to_histogram(thread: *mut Thread, cell: *mut Cell, duration: u
         chunk = chunk.add(bucket.sub);
         let (sum, overflow) = (*chunk).overflowing_add(add);
         if overflow {
-            halve(thread, cell);
+            halve(thread, chunks, shift_of);
             *chunk = (*chunk).saturating_add(add / 2);
         } else {
             *chunk = sum;
@@ -123,20 +142,19 @@ pub unsafe fn short_bucket(thread: *const Thread, cell: *mut Cell, duration: u64
     }
 }
 
-/// Mean and variance (cycles, cycles²) of the shorter 255 of 256 calls in the cell's histogram: what is
-/// usual here, whatever the few long ones were.
+/// Mean and variance (cycles, cycles²) of the shorter 255 of 256 calls in a histogram: what is usual
+/// there, whatever the few long ones were. `all` is what its buckets add up to.
 ///
 /// # Safety
-/// `cell` is a cell of `thread`.
-pub unsafe fn usual(thread: *const Thread, cell: *const Cell) -> (f64, f64) {
+/// `chunks` is the directory of an element of `thread`'s segment.
+pub unsafe fn usual(thread: *const Thread, chunks: *const u32, all: u64) -> (f64, f64) {
     // SAFETY: octave < OCTAVES, sub < SUB_BUCKETS, chunk references are ours.
     unsafe {
-        let all = (*cell).represented >> (*cell).histogram_shift;
         let most = all - all / 256;
         let (mut seen, mut sum, mut squares) = (0u64, 0.0f64, 0.0f64);
         let mut octave = 0;
         while octave < OCTAVES && seen < most {
-            let chunk = *(&raw const (*cell).histogram).cast::<u32>().add(octave);
+            let chunk = *chunks.add(octave);
             let mut sub = 0;
             while chunk != 0 && sub < SUB_BUCKETS && seen < most {
                 let count = u64::from(*at::<u32>(thread, chunk).add(sub)).min(most - seen);
@@ -157,14 +175,14 @@ pub unsafe fn usual(thread: *const Thread, cell: *const Cell) -> (f64, f64) {
     }
 }
 
-/// Halves every bucket of a cell, so that counting can go on.
+/// Halves every bucket of a histogram, so that counting can go on.
 #[cold]
-unsafe fn halve(thread: *mut Thread, cell: *mut Cell) {
+unsafe fn halve(thread: *mut Thread, chunks: *mut u32, shift: *mut u32) {
     // SAFETY: as for `add_to_histogram`.
     unsafe {
-        (*cell).histogram_shift = (*cell).histogram_shift.wrapping_add(1).min(30);
+        *shift = (*shift).wrapping_add(1).min(30);
         for octave in 0..OCTAVES {
-            let chunk = *(&raw const (*cell).histogram).cast::<u32>().add(octave);
+            let chunk = *chunks.add(octave);
             if chunk != 0 {
                 let chunk: *mut u32 = at(thread, chunk);
                 for sub in 0..SUB_BUCKETS {

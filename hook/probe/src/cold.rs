@@ -21,6 +21,15 @@ pub struct ColdCalls {
     pub collect: extern "C" fn(u64, u64, u64) -> u64,
     /// Something special: (thread or 0, site, frame).
     pub special: extern "C" fn(u64, u64, u64) -> u64,
+    /// Learns what a descriptor leads to: (thread, descriptor, 0) → its `descriptors::Descriptor` word.
+    pub descriptor: extern "C" fn(u64, u64, u64) -> u64,
+    /// A connection was accepted: (its descriptor, the call's six arguments, 0) → 0.
+    pub named: extern "C" fn(u64, u64, u64) -> u64,
+    /// How the frame of the code that an address returns to is laid out: (address, 0, 0) → a word of
+    /// `unwind::word_of`, which it has also learnt.
+    pub unwind_row: extern "C" fn(u64, u64, u64) -> u64,
+    /// The process restricts its system calls from here on: (0, 0, 0).
+    pub restricted: extern "C" fn(u64, u64, u64) -> u64,
 }
 
 extern "C" fn nothing(_: u64, _: u64, _: u64) -> u64 {
@@ -36,6 +45,10 @@ pub static mut COLD: ColdCalls = ColdCalls {
     event_chunk: nothing,
     collect: nothing,
     special: nothing,
+    descriptor: nothing,
+    named: nothing,
+    unwind_row: nothing,
+    restricted: nothing,
 };
 
 /// Counters of calls no thread could count: `MAX_SITES` u64 in `late.pv`, or null.

@@ -4,6 +4,7 @@ use crate::clock::now;
 use crate::cold;
 use crate::every;
 use crate::guard;
+use crate::notes;
 use crate::numbers::{self, Request};
 use crate::pace;
 use crate::path;
@@ -12,6 +13,7 @@ use crate::shadow;
 use crate::sites::{self, SiteInfo};
 use crate::sync::{count_low, count_one, rearm, remaining};
 use crate::thread::{idle_table, local, reference, Local, Thread};
+use crate::unwind::Walk;
 use core::ptr::null_mut;
 use perfvisor_format::{SiteState, WaitKind, TABLE_BYTES};
 
@@ -153,10 +155,12 @@ unsafe fn timed(
             if info.flags & sites::COUNT_ONLY != 0 {
                 let gap = if info.flags & sites::SPECIAL != 0 { 1 } else { COUNT_ONLY_GAP };
                 advance(state, word, gap);
+                notes::leave(thread, slot, site);
                 return null_mut();
             }
             if info.flags & sites::BY_NUMBER != 0 && !by_number(frame, &mut info) {
                 advance(state, word, 1);
+                notes::leave(thread, slot, site);
                 return null_mut();
             }
         }
@@ -164,7 +168,7 @@ unsafe fn timed(
             && sites::would_block(site, (*frame).args[0])
             && !is_own_lock(thread, info, (*frame).args[0]);
         let (weight, calls) = if forced == 0 && remaining(word) < 0 {
-            take_turn(thread, state, word, blocked, blocked && site < sites::MUTEX_FIRST)
+            take_turn(thread, state, word, blocked, blocked && site < sites::MUTEX_FIRST, info)
         } else {
             (1, 0)
         };
@@ -173,6 +177,7 @@ unsafe fn timed(
         if entry.is_null() {
             return entry;
         }
+        notes::clear(thread, slot, site);
         if !place_on_path(thread, state, entry) {
             return null_mut();
         }
@@ -188,7 +193,9 @@ unsafe fn timed(
             (*entry).object = (*entry).args[(info.object & 7) as usize];
             (*entry).holder = holder(info.wait, (*entry).object);
         }
-        if info.flags & !sites::ALWAYS_TIMED == 0 && !(blocked && site < sites::MUTEX_FIRST) {
+        if info.flags & !(sites::ALWAYS_TIMED | sites::MAKES_SYSTEM_CALLS) == 0
+            && !(blocked && site < sites::MUTEX_FIRST)
+        {
             every::remember(thread, entry);
         }
         entry
@@ -204,13 +211,14 @@ unsafe fn take_turn(
     word: *mut u64,
     blocked: bool,
     always: bool,
+    info: SiteInfo,
 ) -> (u32, u32) {
     // SAFETY: contract of `timed`.
     unsafe {
         let mut weight = 1;
         if !blocked {
             weight = u32::from((*state).gap);
-            pace::adapt(thread, state);
+            pace::adapt(thread, state, info.flags & sites::MAKES_SYSTEM_CALLS != 0);
         }
         let before = (*state).base_count;
         let gap = if always { 1 } else { pace::draw(thread, state) };
@@ -224,13 +232,16 @@ unsafe fn take_turn(
 unsafe fn place_on_path(thread: *mut Thread, state: *mut SiteState, entry: *mut Entry) -> bool {
     // SAFETY: guard held; the parent index names an entry of this thread.
     unsafe {
-        let mut parent = 0;
         (*entry).depth = 1;
         let above = (*entry).parent;
         if !above.is_null() {
-            parent = (*above).place.cell;
             (*entry).depth = (*above).depth + 1;
         }
+        // The trampoline pushed the host's rbp right below the slot.
+        let slot = (*entry).slot;
+        let rbp = ((slot - 8) as *const u64).read_volatile();
+        let walk = Walk { address: (*entry).return_address, sp: slot + 8, rbp };
+        let parent = notes::path_at(thread, walk, above).cell;
         let cell = path::cell(thread, state, parent);
         if cell.is_null() {
             (*(*thread).segment).lost_cells += 1;

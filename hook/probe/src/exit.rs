@@ -237,7 +237,22 @@ unsafe fn waited(thread: *mut Thread, entry: *const Entry, cell: *mut Cell, wait
 pub unsafe fn set_threshold(thread: *const Thread, cell: *mut Cell) {
     // SAFETY: contract handed on.
     unsafe {
-        let (mean, variance) = usual(thread, cell);
+        let directory = (&raw const (*cell).histogram).cast::<u32>();
+        let limit = threshold_of(thread, directory, (*cell).represented >> (*cell).histogram_shift);
+        (*cell).slow_threshold = limit.max(LEAST_THRESHOLD);
+    }
+}
+
+/// Where the tail of a histogram begins, cycles; `all` is what its buckets add up to.
+///
+/// # Safety
+/// As for [`usual`].
+#[cold]
+#[inline(never)]
+pub unsafe fn threshold_of(thread: *const Thread, directory: *const u32, all: u64) -> u64 {
+    // SAFETY: contract handed on.
+    unsafe {
+        let (mean, variance) = usual(thread, directory, all);
         // Newton's steps from above come near enough for a threshold; libm is out of reach.
         let mut root = mean.max(1.0);
         let mut step = 0;
@@ -245,8 +260,7 @@ pub unsafe fn set_threshold(thread: *const Thread, cell: *mut Cell) {
             root = 0.5 * (root + variance / root);
             step += 1;
         }
-        let limit = (8.0 * mean).max(mean + 6.0 * root);
-        (*cell).slow_threshold = (limit as u64).max(LEAST_THRESHOLD);
+        (8.0 * mean).max(mean + 6.0 * root) as u64
     }
 }
 

@@ -3,7 +3,8 @@
 //! **Gap.** A timed call is reckoned at 200 cycles of its thread (two time stamps and the bookkeeping;
 //! `scripts/bench --only micro`). A site whose calls come every `w` cycles may cost 1/2048 of the
 //! thread's time, so its gap may grow to 200·2048/w, at most `max_gap`; where its calls become rarer
-//! it shrinks again. A call far beyond the site's usual ones cuts it, if the site was calm: what
+//! it shrinks again. A site whose calls make system calls may cost 1/128, since those are to be shown below
+//! the whole path that led there. A call far beyond the site's usual ones cuts it, if the site was calm: what
 //! surprises often is no surprise. So does a window (see below) long enough to pay for that. Gaps are drawn uniformly from 1 ..= 2g − 1 (mean g), so that a
 //! period in the host never locks to ours, and each timed call stands for g calls
 //! (Horvitz–Thompson).
@@ -28,6 +29,8 @@ const SETTLE: u16 = 16;
 const CALM: u16 = 64;
 /// Cycles a timed call costs × 2048: the budget's numerator.
 const COST_2048: f32 = 200.0 * 2048.0;
+/// The same for a site that makes system calls.
+const COST_128: f32 = 200.0 * 128.0;
 /// [`SiteState::since_change`] of a site whose last call surprised.
 const SURPRISED: u16 = u16::MAX;
 /// Excess (cycles; 1 ms at 3 GHz) of a window that pays for 32 more timed calls, by which the gap then
@@ -63,14 +66,15 @@ pub struct Timed {
 /// # Safety
 /// `thread` and `state` are live, guard held.
 #[inline(always)]
-pub unsafe fn adapt(thread: *const Thread, state: *mut SiteState) {
+pub unsafe fn adapt(thread: *const Thread, state: *mut SiteState, makes_system_calls: bool) {
     // SAFETY: live by contract.
     unsafe {
         if (*state).since_change < SETTLE {
             return;
         }
         let gap = u32::from((*state).gap);
-        let wanted = COST_2048 / ((*state).window_mean + 1.0);
+        let budget = if makes_system_calls { COST_128 } else { COST_2048 };
+        let wanted = budget / ((*state).window_mean + 1.0);
         let next = if (*state).since_change == SURPRISED {
             // In force only now: the call that surprised had drawn its successor before.
             (gap / 4).max(1)

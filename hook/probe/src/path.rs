@@ -15,7 +15,7 @@ const WAIT_KEY: u64 = 0xffff_fffe_0000_0000;
 
 /// The slot of `key`: its own, or the empty one where it belongs. Null when the map is full.
 #[inline(always)]
-unsafe fn slot(thread: *mut Thread, key: u64) -> *mut MapSlot {
+pub(crate) unsafe fn slot(thread: *mut Thread, key: u64) -> *mut MapSlot {
     // SAFETY: the map has 2^map_bits slots, the index is masked.
     unsafe {
         let bits = (*thread).map_bits;
@@ -33,7 +33,7 @@ unsafe fn slot(thread: *mut Thread, key: u64) -> *mut MapSlot {
 
 /// Makes room for one more key; false when there is none.
 #[inline(always)]
-unsafe fn room(thread: *mut Thread) -> bool {
+pub(crate) unsafe fn room(thread: *mut Thread) -> bool {
     // SAFETY: `thread` is live.
     unsafe {
         (*thread).map_used * 4 < 3 << (*thread).map_bits
@@ -41,7 +41,11 @@ unsafe fn room(thread: *mut Thread) -> bool {
     }
 }
 
-unsafe fn insert(thread: *mut Thread, key: u64, value: u32) {
+/// Adds a key that is not there.
+///
+/// # Safety
+/// [`room`] was asked before.
+pub(crate) unsafe fn insert(thread: *mut Thread, key: u64, value: u32) {
     // SAFETY: `room` was asked before, so an empty slot exists.
     unsafe {
         let slot = slot(thread, key);

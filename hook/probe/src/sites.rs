@@ -23,6 +23,9 @@ pub const SWITCHES_STACK: u8 = 8;
 /// The API is `syscall`: its first argument says what it does.
 pub const BY_NUMBER: u8 = 16;
 
+/// Calls of it were seen to make system calls: more of them are timed, see `pace`.
+pub const MAKES_SYSTEM_CALLS: u8 = 32;
+
 /// No argument names what is waited for.
 pub const NO_OBJECT: u8 = 255;
 
@@ -52,6 +55,23 @@ pub static mut SITE_INFO: [SiteInfo; MAX_SITES] =
 pub unsafe fn info(site: usize) -> SiteInfo {
     // SAFETY: in range by contract; entries are written before their stub is reachable.
     unsafe { (&raw const SITE_INFO).cast::<SiteInfo>().add(site).read() }
+}
+
+/// Notes that a call of `site` made a system call.
+///
+/// # Safety
+/// `site < MAX_SITES`.
+#[inline(always)]
+pub unsafe fn makes_system_calls(site: usize) {
+    // SAFETY: in range by contract. Other bits never change once the stub is reachable, and this one is
+    // only ever set: a plain byte is enough for threads that race to set it.
+    unsafe {
+        let info = (&raw mut SITE_INFO).cast::<SiteInfo>().add(site);
+        let flags = &raw mut (*info).flags;
+        if flags.read_volatile() & MAKES_SYSTEM_CALLS == 0 {
+            flags.write_volatile(flags.read_volatile() | MAKES_SYSTEM_CALLS);
+        }
+    }
 }
 
 /// Whether the lock word says that the call would block now. True for sites without a check.

@@ -1,11 +1,12 @@
-//! The state of one recorded thread, private to it; and the two thread-local words.
+//! The state of one recorded thread, private to it; and the thread-local words.
 
 use crate::every::Recent;
 use crate::seam::Entry;
+use crate::syscall::{Fast, FAST};
 use perfvisor_format::{BlockHeader, EventChunkHeader, SegmentHeader, MAX_SITES};
 
 /// Kinds of blocks plus one (kinds start at 1).
-pub const BLOCK_KINDS: usize = 6;
+pub const BLOCK_KINDS: usize = 9;
 
 /// One slot of the thread's map from keys to references. Key 0 is empty.
 #[derive(Clone, Copy)]
@@ -54,6 +55,10 @@ pub struct Thread {
     pub map_used: u32,
     /// Wait edges made.
     pub wait_edges: u32,
+    /// Objects of system calls made.
+    pub syscall_objects: u32,
+    /// Slow system calls kept so far.
+    pub slow_syscalls_kept: u32,
     /// State of the generator of jitter (never 0).
     pub random: u64,
     /// Current block per kind, or null.
@@ -110,20 +115,37 @@ pub struct Thread {
     pub group_key: u64,
 }
 
-/// The two thread-local words; offsets known to the trampoline.
+/// Bytes from a [`Thread`] to its table of [`FAST`] remembered system calls, which the assembly finds without
+/// a pointer: one load less in front of each system call.
+pub const FAST_AT: usize = 512;
+
+/// What the thread remembers of system calls.
+///
+/// # Safety
+/// `thread` is followed by the table.
+#[inline(always)]
+pub unsafe fn fast(thread: *mut Thread, index: usize) -> *mut Fast {
+    // SAFETY: by contract; the index is masked.
+    unsafe { thread.cast::<u8>().add(FAST_AT).cast::<Fast>().add(index & (FAST - 1)) }
+}
+
+/// The thread-local words; offsets known to the trampoline.
 #[repr(C)]
 pub struct Local {
     /// Counter table in force.
     pub table: *mut u64,
     /// The thread's state, or null.
     pub thread: *mut Thread,
+    /// Low half: how deep the thread is in work of the hook's own, whose system calls are not the host's.
+    /// High half: it is about to fork or has just forked.
+    pub quiet: u64,
 }
 
 unsafe extern "C" {
     static mut perfvisor_idle_table: [u64; MAX_SITES];
 }
 
-/// The calling thread's two words.
+/// The calling thread's words.
 #[inline(always)]
 pub fn local() -> *mut Local {
     let address: *mut Local;

@@ -67,6 +67,13 @@ pub fn restricted() -> bool {
     RESTRICTED.load(Ordering::Relaxed)
 }
 
+/// The same, seen at the system call itself: nothing may be said any more.
+pub extern "C" fn restrict_silently(_: u64, _: u64, _: u64) -> u64 {
+    RESTRICTED.store(true, Ordering::Relaxed);
+    perfvisor_probe::cold::RECORDING.store(false, Ordering::Relaxed);
+    0
+}
+
 fn restrict() {
     if !RESTRICTED.swap(true, Ordering::Relaxed) {
         crate::diag::message(
@@ -80,6 +87,7 @@ fn restrict() {
 
 /// Runs at the entry of a special site, and of any site when the thread owes a scan.
 pub extern "C" fn special(thread: u64, site: u64, frame: u64) -> u64 {
+    let _own = crate::store::lock::Own::enter();
     let thread = thread as *mut Thread;
     // SAFETY: the probe hands over its own frame and the calling thread's state (or null).
     unsafe {

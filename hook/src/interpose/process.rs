@@ -16,11 +16,19 @@ pub fn init() {
     unsafe { libc::pthread_atfork(Some(prepare), Some(parent), Some(child)) };
 }
 
+/// In the high half of `Local::quiet`: the fork itself and what its child calls before its handlers
+/// run are the host's, but no thread's memory may take them: the child still maps its parent's.
+const FORKING: u64 = 1 << 32;
+
 unsafe extern "C" fn prepare() {
     lock::acquire();
+    // SAFETY: the calling thread's own word.
+    unsafe { (*local()).quiet += FORKING };
 }
 
 unsafe extern "C" fn parent() {
+    // SAFETY: as in `prepare`.
+    unsafe { (*local()).quiet -= FORKING };
     if load::phase() == Phase::Recording {
         process::note_fork();
     }
@@ -31,6 +39,7 @@ unsafe extern "C" fn parent() {
 unsafe extern "C" fn child() {
     // SAFETY: the child's only thread.
     unsafe {
+        (*local()).quiet -= FORKING;
         (*local()).table = idle_table();
         (*local()).thread = core::ptr::null_mut();
         perfvisor_probe::cold::LATE = core::ptr::null_mut();
@@ -39,6 +48,7 @@ unsafe extern "C" fn child() {
     crate::cold::forget_all();
     super::thread::unmark();
     process::forget();
+    crate::store::syscalls::forget();
     crate::patch::forget_scan();
     lock::release();
     if !recording {
@@ -54,6 +64,11 @@ unsafe extern "C" fn child() {
 
 /// A vfork child runs in its parent's memory: it must not end its parent's trace.
 pub fn is_vfork_child() -> bool {
+    // Under seccomp even asking who one is may be forbidden.
+    if super::restricted() {
+        return false;
+    }
+    let _own = lock::Own::enter();
     // SAFETY: getpid has no preconditions.
     process::identity().is_some_and(|id| id.pid != unsafe { libc::getpid() } as u32)
 }

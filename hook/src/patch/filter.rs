@@ -53,6 +53,16 @@ impl Filter {
         }
     }
 
+    /// A filter on components alone, by one list of globs.
+    pub fn of_components(globs_of: &[u8]) -> Self {
+        Self::new(globs_of, b"", b"", b"")
+    }
+
+    /// Whether the component with path `path` is wanted for itself.
+    pub fn allows_component(&self, path: &[u8]) -> bool {
+        self.allows(path, path, b"")
+    }
+
     /// Whether calls of `api` from the component with path `caller` to the one with path `target`
     /// are wanted. A component glob matches a call site by its caller's or its target's file name.
     pub fn allows(&self, caller: &[u8], target: &[u8], api: &[u8]) -> bool {

@@ -35,6 +35,7 @@ use super::redirect::{self, Redirect};
 use super::sites::{self, SiteRequest};
 use super::slots::{self, Found, Outcome, Rules, Slot};
 use super::symbols::Wanted;
+use super::syscall_sites;
 use crate::config::Config;
 use crate::{diag, store};
 
@@ -74,6 +75,9 @@ pub fn rewrite() {
     let Some(state) = lock() else { return };
     for loaded in &state.loaded {
         store::write_component(&loaded.component);
+        if let Some(coverage) = &loaded.coverage {
+            syscall_sites::write(loaded.component.id, coverage);
+        }
     }
     store::add_slots(state.slots_found, state.slots_patched);
 }
@@ -147,6 +151,9 @@ impl State {
         let fresh = if changed || self.unsettled { self.claim(first) } else { Vec::new() };
         for index in 0..self.loaded.len() {
             if fresh.contains(&index) {
+                if config.system_calls() {
+                    self.lead_system_calls(index, config);
+                }
                 self.patch(index, None, &mut result);
             } else {
                 let again = self.take_pending(index, changed);
@@ -159,6 +166,23 @@ impl State {
         self.slots_patched += result.slots_patched;
         store::add_slots(result.slots_found, result.slots_patched);
         result
+    }
+
+    /// Leads the system calls of a component to us, once.
+    fn lead_system_calls(&mut self, index: usize, config: &Config) {
+        let Some(loaded) = self.loaded.get_mut(index) else { return };
+        if loaded.coverage.is_some() {
+            return;
+        }
+        let begin = perfvisor_probe::clock::now();
+        let wanted = config.syscall_filter.allows_component(&loaded.component.path);
+        let (thunks, coverage) = syscall_sites::patch(&loaded.component, wanted);
+        loaded.thunks.extend(thunks);
+        syscall_sites::write(loaded.component.id, &coverage);
+        loaded.coverage = Some(coverage);
+        if let Some(header) = store::process::header() {
+            header.syscall_patch_cycles += perfvisor_probe::clock::now() - begin;
+        }
     }
 
     /// Takes the open slots of a component if something may have changed for them: new

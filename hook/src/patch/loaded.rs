@@ -13,6 +13,7 @@ use super::redirect::Redirect;
 use super::scope::closure;
 use super::settled::Settled;
 use super::slots::Slot;
+use super::syscall_sites::{Coverage, Thunks};
 use crate::store;
 
 /// What one scan did.
@@ -58,6 +59,10 @@ pub(super) struct Loaded {
     pub(super) redirects: Vec<Redirect>,
     /// Where these lead.
     pub(super) near: Vec<NearPage>,
+    /// Where its system calls are led.
+    pub(super) thunks: Vec<Thunks>,
+    /// Which of them are.
+    pub(super) coverage: Option<Coverage>,
 }
 
 pub(super) struct Retired {
@@ -136,6 +141,9 @@ impl State {
                 None => kept.extend(listed.describe().map(|new| (Loaded::new(new), true))),
             }
         });
+        if old.iter().any(Option::is_some) {
+            perfvisor_probe::unwind::forget();
+        }
         for mut gone in old.into_iter().flatten() {
             result.unloaded += 1;
             if let Some((heir, _)) = kept.iter_mut().find(|(other, _)| other.is_heir_of(&gone)) {
@@ -147,6 +155,10 @@ impl State {
             if new {
                 result.loaded += 1;
                 loaded.component.id = self.identify(&loaded.component);
+                let kin = elf::FLAG_LIBC | elf::FLAG_LOADER | elf::FLAG_VDSO;
+                if loaded.component.flags & kin != 0 {
+                    super::sites::note_c_library(loaded.component.id);
+                }
                 store::write_component(&loaded.component);
             }
             self.loaded.push(loaded);
@@ -192,12 +204,15 @@ impl State {
             .collect();
         self.index.sort_unstable();
         let mut places: Vec<Place> = Vec::with_capacity(self.loaded.len() * 4);
-        for Component { id, segments, .. } in self.loaded.iter().map(|loaded| &loaded.component) {
+        for Component { id, segments, unwind, .. } in
+            self.loaded.iter().map(|loaded| &loaded.component)
+        {
             places.extend(segments.iter().map(|segment| Place {
                 low: segment.low,
                 high: segment.high,
                 id: *id,
                 flags: segment.flags,
+                unwind: *unwind,
             }));
         }
         places.sort_unstable();
@@ -309,6 +324,8 @@ impl Loaded {
             pending: Vec::new(),
             redirects: Vec::new(),
             near: Vec::new(),
+            thunks: Vec::new(),
+            coverage: None,
         }
     }
 
@@ -336,6 +353,7 @@ impl Loaded {
     /// a slot, and the component was taken for another.
     fn inherit(&mut self, gone: &mut Self) {
         self.near = core::mem::take(&mut gone.near);
+        self.thunks = core::mem::take(&mut gone.thunks);
         self.redirects = core::mem::take(&mut gone.redirects);
         let component = &self.component;
         self.redirects.retain(|redirect| redirect.is_in_place(component));

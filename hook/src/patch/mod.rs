@@ -10,7 +10,7 @@
 //! settled  whether the loader is done with it loaded    what was done to which component
 //! ranges   which component an address is in   sites     stubs and call-site numbers
 //! got      the order of all this               exclusive a lock that is never waited for
-//!                                              scan      when it happens, and by whom
+//! syscall_sites  the same for system calls     scan      when it happens, and by whom
 //! ```
 //!
 //! What may not happen here, and why:
@@ -24,7 +24,8 @@
 //!   shown that code does nothing but call it.
 //! - *No code changed but one byte of a proven call*, and only of calls through a slot whose pointer
 //!   is looked at: `redirect.rs`. A debugger and a program that reads its own code see that byte;
-//!   `PERFVISOR_REWRITE_CALLS=0` leaves all code as it is. Nothing else here writes to code.
+//!   `PERFVISOR_REWRITE_CALLS=0` leaves it as it is. System calls are led away by a jump in place of one
+//!   instruction before each: `syscall_sites`. Nothing else here writes to code.
 //! - *No change of a call's meaning.* A lazy slot is bound to exactly what the loader would bind
 //!   it to, or left to the loader. What cannot be called through is counted only or left alone.
 //! - *Our own slots are never patched*, so what this library calls is the real thing.
@@ -50,6 +51,7 @@ mod settled;
 pub mod sites;
 pub mod slots;
 pub mod symbols;
+mod syscall_sites;
 
 pub use scan::{forget_scan, restore_now, rewrite_all, scan_now, wrap_now};
 

@@ -9,6 +9,7 @@ use crate::store::process::{write_site, SiteRecord};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use perfvisor_format::{SiteHow, MAX_SITES};
+use perfvisor_probe::notes::{class_of, NOTES};
 use perfvisor_probe::sites::{self as table, SiteInfo};
 
 /// Bytes of one stub.
@@ -67,6 +68,10 @@ struct Sites {
     rows: BTreeMap<u32, Row>,
     ids: BTreeMap<Key, u32>,
     next: [usize; 5],
+    /// Plain ids given out, by class of their stubs' notes.
+    plain: [usize; NOTES],
+    /// Components that are the C library: the first class is theirs.
+    c_library: Vec<u32>,
 }
 
 static mut SITES: Option<Sites> = None;
@@ -99,21 +104,45 @@ fn range_of(policy: &Policy) -> usize {
     }
 }
 
-fn new_id(policy: &Policy) -> Option<u32> {
+/// Component `id` belongs to the C library (itself, the loader, the vdso).
+pub fn note_c_library(id: u32) {
+    let known = &mut sites().c_library;
+    if !known.contains(&id) {
+        known.push(id);
+    }
+}
+
+/// Class of notes (`probe/notes.rs`) for calls of a component's APIs.
+fn class_for(target_component: u32) -> usize {
+    if sites().c_library.contains(&target_component) {
+        return 0;
+    }
+    1 + target_component as usize % (NOTES - 1)
+}
+
+/// A plain id of `class`; of another one when all of its own are given out.
+fn plain_id(class: usize) -> Option<u32> {
+    let take = |class: usize| {
+        let given = sites().plain.get_mut(class)?;
+        let id = if class == 0 { 2 * *given } else { 2 * class - 1 + 8 * *given };
+        *given += 1;
+        (id < RANGES[0].1).then_some(id as u32)
+    };
+    let found = core::iter::once(class).chain(0..NOTES).find_map(take);
+    debug_assert!(found.is_none_or(|id| class_of(id as usize) < NOTES));
+    found
+}
+
+fn new_id(policy: &Policy, target_component: u32) -> Option<u32> {
     let range = range_of(policy);
+    if range == 0 {
+        return plain_id(class_for(target_component));
+    }
     let (first, end) = RANGES[range];
     let next = &mut sites().next[range];
     // A full lock range still has plain stubs: then the API is timed on each call.
     if first + *next >= end {
-        if range == 0 {
-            return None;
-        }
-        let plain = &mut sites().next[0];
-        if *plain >= RANGES[0].1 {
-            return None;
-        }
-        *plain += 1;
-        return Some(*plain as u32 - 1);
+        return plain_id(class_for(target_component));
     }
     *next += 1;
     Some((first + *next - 1) as u32)
@@ -154,7 +183,7 @@ pub fn intern(request: &SiteRequest) -> Option<usize> {
     let known = sites().ids.get(&key).copied();
     let id = match known {
         Some(id) => id,
-        None => new_id(request.policy)?,
+        None => new_id(request.policy, request.target_component)?,
     };
     let changed = sites().rows.get(&id).is_none_or(|row| row.target != request.target);
     if changed {
@@ -221,4 +250,25 @@ fn id_of_stub(address: usize) -> Option<usize> {
 /// Whether `address` is one of our stubs.
 pub fn is_stub(address: usize) -> bool {
     id_of_stub(address).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_ids_are_of_the_class_asked_for_while_there_are_any() {
+        let mut seen = alloc::collections::BTreeSet::new();
+        for round in 0..RANGES[0].1 / 8 {
+            for class in 0..NOTES {
+                let id = plain_id(class).expect("there are some left");
+                // The last id of the last class is calibration's.
+                assert!(class_of(id as usize) == class || round > 1900, "{id} for {class}");
+                assert!(seen.insert(id) && (id as usize) < RANGES[0].1);
+            }
+        }
+        let rest = core::iter::from_fn(|| plain_id(3)).take(MAX_SITES);
+        rest.for_each(|id| assert!(seen.insert(id)));
+        assert_eq!(seen.len(), RANGES[0].1);
+    }
 }

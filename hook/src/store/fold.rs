@@ -4,6 +4,7 @@
 //! A group is a `Thread` that no thread runs: the same cells, map and arena, without a table in use.
 //! FORMAT.md, "Folding", says what a reader does when a kill interrupts this.
 
+use super::fold_syscalls;
 use super::segment;
 use core::ptr::null_mut;
 use perfvisor_format::{
@@ -113,7 +114,11 @@ pub unsafe fn fold(thread: *mut Thread, index: u32, key: u64) -> Option<u32> {
         elements::<SlowCall>(thread, BlockKind::SlowCalls, |slow| {
             fold_slow(thread, group, slow, index);
         });
+        fold_syscalls::fold(thread, group, index);
         let own = (*thread).segment;
+        (*head).lost_syscall_cells += (*own).lost_syscall_cells;
+        (*head).lost_syscall_objects += (*own).lost_syscall_objects;
+        (*head).lost_slow_syscalls += (*own).lost_slow_syscalls;
         (*head).lost_slow_calls += (*own).lost_slow_calls;
         (*head).lost_cells += (*own).lost_cells;
         (*head).lost_waits += (*own).lost_waits;
@@ -192,27 +197,36 @@ unsafe fn fold_cell(thread: *mut Thread, group: *mut Thread, from: *mut Cell) {
         (*to).slow_sum += (*from).slow_sum;
         (*to).wait_sum += (*from).wait_sum;
         (*to).abandoned += (*from).abandoned;
-        fold_histogram(thread, group, from, to);
+        let chunks = (&raw const (*from).histogram).cast::<u32>();
+        let shift = (*from).histogram_shift;
+        let to_chunks = (&raw mut (*to).histogram).cast::<u32>();
+        fold_histogram(thread, group, (chunks, shift), (to_chunks, &raw mut (*to).histogram_shift));
     }
 }
 
-unsafe fn fold_histogram(thread: *mut Thread, group: *mut Thread, from: *mut Cell, to: *mut Cell) {
+/// Adds a histogram of `thread` (its directory of chunks, its shift) to one of `group`.
+pub unsafe fn fold_histogram(
+    thread: *mut Thread,
+    group: *mut Thread,
+    (chunks, shift): (*const u32, u32),
+    (to_chunks, to_shift): (*mut u32, *mut u32),
+) {
     // SAFETY: chunk references are of their own segment.
     unsafe {
         for octave in 0..OCTAVES {
-            let source = (&raw const (*from).histogram).cast::<u32>().add(octave).read();
+            let source = chunks.add(octave).read();
             if source == 0 {
                 continue;
             }
             let chunk: *const u32 = at(thread, source);
             for sub in 0..SUB_BUCKETS {
-                let count = u64::from(*chunk.add(sub)) << (*from).histogram_shift;
+                let count = u64::from(*chunk.add(sub)) << shift;
                 let (low, _) =
                     perfvisor_format::bucket_bounds(perfvisor_format::Bucket { octave, sub });
                 let mut left = count;
                 while left > 0 {
                     let part = left.min(u64::from(u32::MAX)) as u32;
-                    buffer::add_to_histogram(group, to, low, part);
+                    buffer::add_to_chunks(group, to_chunks, to_shift, low, part);
                     left -= u64::from(part);
                 }
             }

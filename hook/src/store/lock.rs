@@ -19,27 +19,52 @@ unsafe extern "C" {
 /// PTHREAD_CANCEL_DISABLE of glibc.
 const CANCEL_DISABLE: i32 = 1;
 
-/// Signals are blocked, cancellation is off and errno is kept until this is dropped.
+/// System calls of this thread are the hook's own, until this is dropped.
+pub struct Own;
+
+impl Own {
+    /// From here on.
+    pub fn enter() -> Self {
+        // SAFETY: the calling thread's own word; a handler in between leaves it as it was.
+        unsafe { (*perfvisor_probe::thread::local()).quiet += 1 };
+        Self
+    }
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        // SAFETY: as above.
+        unsafe { (*perfvisor_probe::thread::local()).quiet -= 1 };
+    }
+}
+
+/// Signals are blocked (unless a seccomp filter might forbid that), cancellation is off and errno is kept
+/// until this is dropped.
 ///
 /// Our own open() is a cancellation point: were cancellation on, a cancelled thread would leave from the
 /// middle of cold work, holding the lock. That does not stop a cancellation signal which was sent just
 /// before (glibc 2.36 asks only whether the *type* is asynchronous, and it is in open() and pwrite()), and
 /// pthread_sigmask never blocks that signal. So the kernel is asked itself.
 pub struct Quiet {
-    mask: u64,
+    /// Signals blocked before; `None` where the process restricts its system calls.
+    mask: Option<u64>,
     errno: i32,
     cancel: i32,
+    /// Dropped last.
+    _own: Own,
 }
 
 impl Quiet {
     /// Blocks all signals.
     pub fn enter() -> Self {
+        let own = Own::enter();
         // SAFETY: errno's address is the thread's; both sets are locals of ours.
         unsafe {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
-            Self { mask: set_mask(u64::MAX), errno, cancel }
+            let mask = (!crate::interpose::restricted()).then(|| set_mask(u64::MAX));
+            Self { mask, errno, cancel, _own: own }
         }
     }
 }
@@ -48,7 +73,9 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // SAFETY: restores what `enter` saved on this thread.
         unsafe {
-            set_mask(self.mask);
+            if let Some(mask) = self.mask {
+                set_mask(mask);
+            }
             *libc::__errno_location() = self.errno;
             // Last: a pending cancellation of the asynchronous kind happens in here.
             pthread_setcancelstate(self.cancel, core::ptr::null_mut());

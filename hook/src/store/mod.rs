@@ -7,11 +7,13 @@
 pub mod events;
 pub mod file;
 pub mod fold;
+mod fold_syscalls;
 pub mod late;
 pub mod lock;
 pub mod process;
 pub mod run;
 pub mod segment;
+pub mod syscalls;
 pub mod threads;
 
 pub use process::{add_slots, write_component, write_skip, write_unload};

@@ -12,8 +12,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use perfvisor_format::{
-    crc32, EndKind, FileHeader, FileKind, ProcessHeader, RecordHeader, RecordKind, SkipReason,
-    PROCESS_HEADER_BYTES,
+    crc32, EndKind, FileHeader, FileKind, ObjectKind, ProcessHeader, RecordHeader, RecordKind,
+    SkipReason, SyscallSkip, PROCESS_HEADER_BYTES,
 };
 
 /// Largest `process.pv`: enough for 16 384 sites and as many skips with long names.
@@ -146,6 +146,7 @@ pub fn create(config: &Config, forked: bool) -> Result<(), String> {
     PROCESS.store(Box::into_raw(made), Ordering::Release);
     fill_header(config, parent, forked);
     super::late::create();
+    super::syscalls::create();
     Ok(())
 }
 
@@ -160,7 +161,9 @@ fn fill_header(config: &Config, parent: u32, forked: bool) {
     header.mode = u64::from(config.exact)
         | u64::from(config.events) << 1
         | u64::from(config.flight_ns != 0) << 2
-        | u64::from(config.self_calls) << 3;
+        | u64::from(config.self_calls) << 3
+        | u64::from(!config.apis()) << 4
+        | u64::from(!config.system_calls()) << 5;
     header.flight_ns = config.flight_ns;
     header.committed = PROCESS_HEADER_BYTES as u64;
 }
@@ -353,6 +356,28 @@ pub fn write_site(site: &SiteRecord) {
     append(RecordKind::Site, &payload.0);
 }
 
+/// How many of a component's `syscall` instructions are seen.
+pub fn write_syscall_sites(component: u32, found: u32, patched: u32, entry_only: u32) {
+    let payload = Payload::new().u32(component).u32(found).u32(patched).u32(entry_only);
+    append(RecordKind::SyscallSites, &payload.0);
+}
+
+/// A `syscall` instruction was left alone; `address` is that of the component's file.
+pub fn write_syscall_skipped(component: u32, why: SyscallSkip, address: u64) {
+    let payload = Payload::new().u32(component).u32(u32::from(why as u8)).u64(address);
+    append(RecordKind::SyscallSkipped, &payload.0);
+}
+
+/// Something a descriptor led to.
+pub fn write_object(id: u32, kind: ObjectKind, name: &[u8]) {
+    let payload = Payload::new()
+        .u32(id)
+        .u32(u32::from(kind as u8))
+        .u64(perfvisor_probe::clock::now())
+        .text(name);
+    append(RecordKind::Object, &payload.0);
+}
+
 /// A setting in force.
 pub fn write_setting(key: &str, value: &[u8]) {
     append(RecordKind::Setting, &Payload::new().text(key.as_bytes()).text(value).0);
@@ -383,6 +408,17 @@ pub fn end(kind: EndKind, status: u32) {
     let Some(header) = header() else { return };
     header.lost_calls += super::late::take_unkept();
     let stamp = Stamp::now();
+    if !crate::interpose::restricted() {
+        (header.user_ns, header.system_ns) = cpu_times();
+    }
+    header.exit_status = status;
+    header.end_kind = kind as u32;
+    header.end_monotonic_ns = stamp.monotonic_ns;
+    header.end_tsc = stamp.tsc;
+}
+
+/// User and system time of the process so far, ns.
+fn cpu_times() -> (u64, u64) {
     // SAFETY: getrusage fills the struct.
     let usage = unsafe {
         let mut usage: libc::rusage = core::mem::zeroed();
@@ -391,11 +427,7 @@ pub fn end(kind: EndKind, status: u32) {
     };
     let (user, system) = (timeval_ns(usage.ru_utime), timeval_ns(usage.ru_stime));
     let sum = cpu_ns(libc::CLOCK_PROCESS_CPUTIME_ID).unwrap_or(user + system);
-    (header.user_ns, header.system_ns) = split(sum, user, system);
-    header.exit_status = status;
-    header.end_kind = kind as u32;
-    header.end_monotonic_ns = stamp.monotonic_ns;
-    header.end_tsc = stamp.tsc;
+    split(sum, user, system)
 }
 
 /// A `timeval` in nanoseconds.

@@ -18,7 +18,8 @@ use perfvisor_format::{
 };
 use perfvisor_probe::every::{Recent, RECENT};
 use perfvisor_probe::seam::Entry;
-use perfvisor_probe::thread::{MapSlot, Thread};
+use perfvisor_probe::syscall::{Fast, FAST};
+use perfvisor_probe::thread::{MapSlot, Thread, BLOCK_KINDS, FAST_AT};
 
 /// Largest segment file, bytes of address space (sparse): room for some 20 000 call paths.
 const LARGEST: usize = 16 << 20;
@@ -43,7 +44,8 @@ fn anonymous(bytes: usize) -> *mut u8 {
 }
 
 /// Offsets of the parts of a thread's private block.
-const MAP_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
+const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
+const MAP_AT: usize = FAST_AT + FAST_BYTES;
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
 const RECENT_AT: usize =
     (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
@@ -96,6 +98,9 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event_pause = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
         (*thread).recent = null_mut();
+        core::ptr::write_bytes(thread.cast::<u8>().add(FAST_AT), 0, FAST_BYTES);
+        (*thread).syscall_objects = 0;
+        (*thread).slow_syscalls_kept = 0;
     }
 }
 
@@ -239,7 +244,7 @@ pub unsafe fn begin(thread: *mut Thread, kind: SegmentKind, index: u32, group: u
         (*segment).thread_index = index;
         (*segment).group_start_routine = group;
         (*segment).committed = ARENA_OFFSET as u64;
-        (*thread).blocks = [null_mut(); 6];
+        (*thread).blocks = [null_mut(); BLOCK_KINDS];
         (*thread).index = index;
     }
 }
@@ -319,6 +324,21 @@ const fn capacity(kind: BlockKind, first: bool) -> usize {
             }
         }
         BlockKind::Waits => 7,
+        BlockKind::Syscalls => {
+            if first {
+                4
+            } else {
+                9
+            }
+        }
+        BlockKind::SyscallObjects => 7,
+        BlockKind::SlowSyscalls => {
+            if first {
+                3
+            } else {
+                31
+            }
+        }
     }
 }
 

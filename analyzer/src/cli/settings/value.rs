@@ -28,6 +28,8 @@ pub enum Kind {
     Globs,
     /// A path, any bytes.
     Path,
+    /// One of these words.
+    Choice(&'static [&'static str]),
 }
 
 impl Kind {
@@ -44,6 +46,7 @@ impl Kind {
                     .into()
             }
             Self::Path => "a path".into(),
+            Self::Choice(words) => words.join(" or "),
         }
     }
 
@@ -77,6 +80,7 @@ impl Kind {
                 globs.iter().all(fine).then(|| globs.join(","))
             }
             Self::Path => Some(text.to_owned()),
+            Self::Choice(words) => words.contains(&text).then(|| text.to_owned()),
         }
     }
 
