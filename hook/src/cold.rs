@@ -22,6 +22,7 @@ pub const CALLS: ColdCalls = ColdCalls {
     special: crate::interpose::special,
     descriptor: crate::descriptors::descriptor,
     named: crate::descriptors::named,
+    unwind_row: crate::unwind_rows::unwind_row,
     restricted: crate::interpose::restrict_silently,
 };
 

@@ -30,3 +30,4 @@ mod load;
 mod panic;
 mod patch;
 mod store;
+mod unwind_rows;

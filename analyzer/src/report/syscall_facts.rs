@@ -3,8 +3,8 @@
 use super::errno::errno_name;
 use super::lookup::Lookup;
 use super::units::{bytes, count, plural, share, time};
-use crate::analysis::sum_all;
-use crate::model::{syscall_name, Profile, SlowSyscall, SyscallOutside, SyscallSums};
+use crate::analysis::{sum_all, TargetLine};
+use crate::model::{syscall_name, Profile, SlowSyscall, SyscallOutside, SyscallSums, TargetKind};
 
 /// Names that are listed before "and more".
 const NAMES_SHOWN: usize = 6;
@@ -216,4 +216,19 @@ pub fn on_target(profile: &Profile, call: &SlowSyscall) -> String {
         "" => format!("{} {:#x}", target.kind.text(), target.object),
         name => format!("{} {name}", target.kind.text()),
     })
+}
+
+/// What a target is called.
+pub fn target_text(line: &TargetLine) -> String {
+    let name = match (line.name.as_str(), line.object) {
+        ("", 0) => String::new(),
+        ("", object) if line.kind == TargetKind::Futex => format!("{object:#x}"),
+        ("", object) => format!("#{object}"),
+        (name, _) => name.to_owned(),
+    };
+    if line.objects > 1 {
+        format!("{name} ({} times)", line.objects)
+    } else {
+        name
+    }
 }

@@ -25,6 +25,9 @@ pub struct ColdCalls {
     pub descriptor: extern "C" fn(u64, u64, u64) -> u64,
     /// A connection was accepted: (its descriptor, the call's six arguments, 0) → 0.
     pub named: extern "C" fn(u64, u64, u64) -> u64,
+    /// How the frame of the code that an address returns to is laid out: (address, 0, 0) → a word of
+    /// `unwind::word_of`, which it has also learnt.
+    pub unwind_row: extern "C" fn(u64, u64, u64) -> u64,
     /// The process restricts its system calls from here on: (0, 0, 0).
     pub restricted: extern "C" fn(u64, u64, u64) -> u64,
 }
@@ -44,6 +47,7 @@ pub static mut COLD: ColdCalls = ColdCalls {
     special: nothing,
     descriptor: nothing,
     named: nothing,
+    unwind_row: nothing,
     restricted: nothing,
 };
 

@@ -13,6 +13,7 @@ use crate::shadow;
 use crate::sites::{self, SiteInfo};
 use crate::sync::{count_low, count_one, rearm, remaining};
 use crate::thread::{idle_table, local, reference, Local, Thread};
+use crate::unwind::Walk;
 use core::ptr::null_mut;
 use perfvisor_format::{SiteState, WaitKind, TABLE_BYTES};
 
@@ -236,7 +237,11 @@ unsafe fn place_on_path(thread: *mut Thread, state: *mut SiteState, entry: *mut 
         if !above.is_null() {
             (*entry).depth = (*above).depth + 1;
         }
-        let parent = notes::path_at(thread, (*entry).slot, above).cell;
+        // The trampoline pushed the host's rbp right below the slot.
+        let slot = (*entry).slot;
+        let rbp = ((slot - 8) as *const u64).read_volatile();
+        let walk = Walk { address: (*entry).return_address, sp: slot + 8, rbp };
+        let parent = notes::path_at(thread, walk, above).cell;
         let cell = path::cell(thread, state, parent);
         if cell.is_null() {
             (*(*thread).segment).lost_cells += 1;

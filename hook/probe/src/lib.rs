@@ -32,3 +32,4 @@ pub mod sites;
 pub mod sync;
 pub mod syscall;
 pub mod thread;
+pub mod unwind;

@@ -5,23 +5,31 @@
 //! There is one place for the C library's APIs and four for all others, by the class of the site's id
 //! ([`class_of`]), so the note of `sqlite3_step` survives the `memcpy`s below it.
 //!
-//! A note tells of an open call if the stack still holds the same return address in the same place, and
-//! that place lies above the stack pointer. Two errors are possible and measured by
-//! `tests/tests/syscalls_attribution.rs`: a call that has returned looks open where nothing has been
-//! stored over its return address since (a hole in a later frame); and an open call is not known when a
-//! later one of its class has taken the place (a callback out of one library's API into another API of
-//! the same class). Stubs of locks leave none: they are timed whenever they can block. Neither do calls
-//! on other stacks (coroutines, alternative signal stacks) count, whose memory may be gone.
+//! A note is a candidate if the stack still holds the same return address in the same place, above the
+//! stack pointer. That alone is not enough: where nothing was stored since, a call that returned long ago
+//! leaves it behind. So the walk from the stack pointer upwards ([`crate::unwind`]) decides: a candidate
+//! is open if the walk comes by its place. Where the walk ends early (code without unwind
+//! information, a signal's frame), only notes of APIs that were seen to make system calls are believed.
+//!
+//! What remains unknown: an open call whose place was taken by a later one of its class (a callback out of
+//! one library's API into another of the same class), or that lies on another stack (coroutines,
+//! alternative signal stacks), whose memory may be gone. Stubs of locks leave no note: they are timed
+//! whenever they can block. `tests/tests/` measure what is wrong in the end.
 
 use crate::path;
 use crate::seam::{Entry, OPEN};
 use crate::shadow::on_own_stack;
+use crate::sites;
 use crate::thread::{reference, Thread};
+use crate::unwind::Walk;
 
 /// Notes of a thread.
 pub const NOTES: usize = 5;
 /// Bytes between the first note and the counter table.
 pub const NOTES_BYTES: usize = 128;
+
+/// Frames walked at most.
+const FRAMES: u32 = 64;
 
 /// What a stub leaves; 16 bytes.
 #[derive(Clone, Copy)]
@@ -113,33 +121,36 @@ pub struct Path {
     pub slot: u64,
 }
 
-/// The call path at `sp`, below the timed call `above` (or null): its cell, then one for each open note
-/// deeper than it. Cells are made where they are missing.
+/// The call path where `walk` begins, below the timed call `above` (or null): its cell, then one for each open
+/// noted call deeper than it. Cells are made where they are missing.
 ///
 /// # Safety
 /// As for [`innermost_timed`], with its answer; guard held.
 #[inline(always)]
-pub unsafe fn path_at(thread: *mut Thread, sp: u64, above: *const Entry) -> Path {
+pub unsafe fn path_at(thread: *mut Thread, walk: Walk, above: *const Entry) -> Path {
     // SAFETY: contract handed on.
     unsafe {
         let mut path = Path { cell: 0, slot: 0 };
-        let mut limit = (*thread).stack_high.wrapping_sub(8);
+        let mut limit = (*thread).stack_high.wrapping_sub(16);
         if !above.is_null() {
             path.cell = (*above).place.cell;
             if on_own_stack(thread, (*above).slot) {
                 limit = (*above).slot;
             }
         }
-        if (*thread).max_gap == 1 || !on_own_stack(thread, sp) {
+        if (*thread).max_gap == 1 || !on_own_stack(thread, walk.sp) {
             return path;
         }
-        loop {
-            let (slot, site) = outermost_open(thread, sp, limit);
-            if slot == 0 {
-                return path;
-            }
-            limit = slot;
-            let state = path::site_state(thread, site as usize);
+        let candidates = candidates(thread, walk.sp, limit);
+        if candidates == 0 {
+            return path;
+        }
+        let mut open = open_ones(thread, walk, candidates);
+        while open != 0 {
+            let class = outermost(thread, walk.sp, open);
+            open &= !(1 << class);
+            let note = note(thread, class);
+            let state = path::site_state(thread, (*note).site as usize);
             if state.is_null() {
                 return path;
             }
@@ -147,32 +158,90 @@ pub unsafe fn path_at(thread: *mut Thread, sp: u64, above: *const Entry) -> Path
             if cell.is_null() {
                 return path;
             }
-            path = Path { cell: reference(thread, cell), slot };
+            path = Path { cell: reference(thread, cell), slot: slot_of(note, walk.sp) };
         }
+        path
     }
 }
 
-/// Slot and site of the outermost noted call that is open between `sp` and `limit`; slot 0 = none.
+/// Where the return address of `note` stands, seen from `sp`.
 #[inline(always)]
-unsafe fn outermost_open(thread: *const Thread, sp: u64, limit: u64) -> (u64, u32) {
-    let (mut found, mut site) = (0, 0);
-    let mut class = 0;
+unsafe fn slot_of(note: *const Note, sp: u64) -> u64 {
+    // SAFETY: live by contract.
+    sp.wrapping_add(u64::from(unsafe { (*note).slot_low }.wrapping_sub(sp as u32)))
+}
+
+/// Bit per class: its note's return address still stands where it was, between `sp` and `limit`.
+#[inline(always)]
+unsafe fn candidates(thread: *const Thread, sp: u64, limit: u64) -> u32 {
+    let (mut found, mut class) = (0, 0);
     while class < NOTES {
         // SAFETY: a slot is read between `sp` and `limit`, both on the thread's own stack.
         unsafe {
             let note = note(thread, class);
-            let slot = sp.wrapping_add(u64::from((*note).slot_low.wrapping_sub(sp as u32)));
+            let slot = slot_of(note, sp);
             if slot < limit
-                && slot > found
-                && slot > sp
+                && slot >= sp
                 && (*note).return_address != 0
                 && (slot as *const u64).read_volatile() == (*note).return_address
             {
-                found = slot;
-                site = (*note).site;
+                found |= 1 << class;
             }
         }
         class += 1;
     }
-    (found, site)
+    found
+}
+
+/// The class of the outermost of `notes` (one bit each, at least one).
+#[inline(always)]
+unsafe fn outermost(thread: *const Thread, sp: u64, notes: u32) -> usize {
+    let (mut highest, mut found, mut class) = (0, 0, 0);
+    while class < NOTES {
+        // SAFETY: live by contract.
+        let slot = unsafe { slot_of(note(thread, class), sp) };
+        if notes & (1 << class) != 0 && slot >= highest {
+            highest = slot;
+            found = class;
+        }
+        class += 1;
+    }
+    found
+}
+
+/// Those of `candidates` that the walk comes by.
+#[inline(always)]
+unsafe fn open_ones(thread: *const Thread, mut walk: Walk, candidates: u32) -> u32 {
+    // SAFETY: contract of `path_at`.
+    unsafe {
+        let sp = walk.sp;
+        let last = slot_of(note(thread, outermost(thread, sp, candidates)), sp);
+        let (low, high) = ((*thread).stack_low, (*thread).stack_high);
+        let (mut open, mut frames) = (0, 0);
+        while frames < FRAMES {
+            let Some(slot) = walk.step(low, high) else { break };
+            let mut class = 0;
+            while class < NOTES {
+                if candidates & (1 << class) != 0 && slot_of(note(thread, class), sp) == slot {
+                    open |= 1 << class;
+                }
+                class += 1;
+            }
+            if slot >= last {
+                return open;
+            }
+            frames += 1;
+        }
+        // Above here nothing is proved; below it all was seen.
+        let mut class = 0;
+        while class < NOTES {
+            let note = note(thread, class);
+            let likely = sites::info((*note).site as usize).flags & sites::MAKES_SYSTEM_CALLS != 0;
+            if candidates & (1 << class) != 0 && likely && slot_of(note, sp) >= walk.sp {
+                open |= 1 << class;
+            }
+            class += 1;
+        }
+        open
+    }
 }

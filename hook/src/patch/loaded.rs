@@ -141,6 +141,9 @@ impl State {
                 None => kept.extend(listed.describe().map(|new| (Loaded::new(new), true))),
             }
         });
+        if old.iter().any(Option::is_some) {
+            perfvisor_probe::unwind::forget();
+        }
         for mut gone in old.into_iter().flatten() {
             result.unloaded += 1;
             if let Some((heir, _)) = kept.iter_mut().find(|(other, _)| other.is_heir_of(&gone)) {
@@ -201,12 +204,15 @@ impl State {
             .collect();
         self.index.sort_unstable();
         let mut places: Vec<Place> = Vec::with_capacity(self.loaded.len() * 4);
-        for Component { id, segments, .. } in self.loaded.iter().map(|loaded| &loaded.component) {
+        for Component { id, segments, unwind, .. } in
+            self.loaded.iter().map(|loaded| &loaded.component)
+        {
             places.extend(segments.iter().map(|segment| Place {
                 low: segment.low,
                 high: segment.high,
                 id: *id,
                 flags: segment.flags,
+                unwind: *unwind,
             }));
         }
         places.sort_unstable();

@@ -21,6 +21,8 @@ pub struct Place {
     pub id: u32,
     /// The segment's `PF_*` bits.
     pub flags: u32,
+    /// The component's `.eh_frame_hdr`; 0 = none.
+    pub unwind: usize,
 }
 
 struct Range {
@@ -28,6 +30,7 @@ struct Range {
     high: AtomicUsize,
     id: AtomicU32,
     flags: AtomicU32,
+    unwind: AtomicUsize,
 }
 
 impl Range {
@@ -37,6 +40,7 @@ impl Range {
             high: AtomicUsize::new(0),
             id: AtomicU32::new(0),
             flags: AtomicU32::new(0),
+            unwind: AtomicUsize::new(0),
         }
     }
 }
@@ -66,6 +70,7 @@ impl Table {
             slot.high.store(place.high, Ordering::Relaxed);
             slot.id.store(place.id, Ordering::Relaxed);
             slot.flags.store(place.flags, Ordering::Relaxed);
+            slot.unwind.store(place.unwind, Ordering::Relaxed);
         }
         self.used.store(places.len().min(MOST), Ordering::Relaxed);
         // Pairs with the Acquire load in `find`.
@@ -89,6 +94,7 @@ impl Table {
                     high: range.high.load(Ordering::Relaxed),
                     id: range.id.load(Ordering::Relaxed),
                     flags: range.flags.load(Ordering::Relaxed),
+                    unwind: range.unwind.load(Ordering::Relaxed),
                 });
             fence(Ordering::Acquire);
             if self.sequence.load(Ordering::Relaxed) == before {
@@ -123,7 +129,7 @@ mod tests {
     }
 
     fn place(low: usize, high: usize, id: u32) -> Place {
-        Place { low, high, id, flags: 5 }
+        Place { low, high, id, flags: 5, unwind: 0 }
     }
 
     #[test]

@@ -1,18 +1,17 @@
 //! The system calls in the report: by API, by group and category, by what they were made on, and the
 //! slow ones. All of them: `perfvisor syscalls`.
 
-use super::syscalls::target_text;
 use super::Page;
 use crate::analysis::{
-    categories, sort_lines, syscall_lines, target_lines, SyscallKey, SyscallLine, SyscallSort,
-    SyscallsBy,
+    categories, lines_by_key, sort_lines, syscall_lines, target_lines, SyscallKey, SyscallLine,
+    SyscallSort, SyscallsBy,
 };
 use crate::model::{
     category_text, syscall_name, ApiId, GroupId, SlowSyscall, SyscallRow, SyscallSums,
 };
 use crate::report::names::quoted;
 use crate::report::style::Tone;
-use crate::report::syscall_facts::{errnos, on_target, result_text};
+use crate::report::syscall_facts::{errnos, on_target, result_text, target_text};
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{bytes, count, plural, time};
 use std::collections::BTreeMap;
@@ -93,19 +92,7 @@ fn apis(page: &mut Page) {
     let wanted = |row: &SyscallRow| filter.syscall(row);
     let mut lines = syscall_lines(page.profile, SyscallsBy::Api, !page.options.filtered(), wanted);
     sort_lines(&mut lines, SyscallSort::Time);
-    let mut by_key: BTreeMap<SyscallKey, Vec<&SyscallLine>> = BTreeMap::new();
-    for line in &lines {
-        by_key.entry(line.key).or_default().push(line);
-    }
-    let mut rows: Vec<SyscallLine> = by_key
-        .iter()
-        .map(|(&key, lines)| {
-            let mut sums = SyscallSums::default();
-            lines.iter().for_each(|line| sums.merge(&line.sums));
-            SyscallLine { key, number: 0, entry_only: false, sums }
-        })
-        .collect();
-    sort_lines(&mut rows, SyscallSort::Time);
+    let rows = lines_by_key(&lines);
     if rows.is_empty() {
         page.paragraph(Tone::Plain, 2, "No system call passes the filters.");
         return;
@@ -119,8 +106,8 @@ fn apis(page: &mut Page) {
     columns.push(Column::name("most", 0, 16));
     let mut table = Table::new(columns);
     let shown = shown(page, rows.len());
-    for row in rows.iter().take(shown) {
-        table.row(api_row(page, row, &by_key[&row.key]));
+    for (row, lines) in rows.iter().take(shown) {
+        table.row(api_row(page, row, lines));
     }
     page.table(&table);
     more(page, rows.len() - shown, "API", "");

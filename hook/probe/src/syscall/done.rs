@@ -155,7 +155,7 @@ unsafe fn find(thread: *mut Thread, frame: *const SyscallFrame) -> (*mut Syscall
     // SAFETY: guard held.
     unsafe {
         let above = notes::innermost_timed(thread, (*frame).sp);
-        let path = notes::path_at(thread, (*frame).sp, above);
+        let path = notes::path_at(thread, SyscallFrame::walk(frame), above);
         let number = ((*frame).number as usize).min(SYSCALL_NUMBERS - 1) as u32;
         let found = cell::find(thread, path.cell, number);
         if found.is_null() {
@@ -166,7 +166,7 @@ unsafe fn find(thread: *mut Thread, frame: *const SyscallFrame) -> (*mut Syscall
         if path.slot != 0 {
             (*found).noted += 1;
         }
-        if path.cell != 0 {
+        if path.cell != 0 && path.slot == 0 {
             let above: *const Cell = at(thread, path.cell);
             sites::makes_system_calls((*above).site as usize);
         }

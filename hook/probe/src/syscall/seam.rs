@@ -3,6 +3,7 @@
 use super::fast::Fast;
 use crate::seam::Entry;
 use crate::thread::{Local, Thread};
+use crate::unwind::Walk;
 use perfvisor_format::{SyscallCell, SyscallObject};
 
 /// What the assembly saved around a system call.
@@ -29,6 +30,29 @@ pub struct SyscallFrame {
     /// Zero.
     pub reserved: u64,
 }
+
+impl SyscallFrame {
+    /// Where a walk up the host's stack begins. The assembly keeps the address behind the instruction and the
+    /// host's rbp below the red zone.
+    ///
+    /// # Safety
+    /// `frame` is the assembly's own.
+    #[inline(always)]
+    pub unsafe fn walk(frame: *const Self) -> Walk {
+        // SAFETY: by contract: resume address, thunk and 128 bytes; and one push below all that is held.
+        unsafe {
+            let sp = (*frame).sp;
+            Walk {
+                address: ((sp - RESUME_BELOW) as *const u64).read_volatile(),
+                sp,
+                rbp: ((sp - HELD_BELOW - 8) as *const u64).read_volatile(),
+            }
+        }
+    }
+}
+
+/// Bytes below the host's stack pointer at which the address behind the instruction stands.
+const RESUME_BELOW: u64 = 128 + 16;
 
 /// Bytes below the host's stack pointer at which the assembly holds its words while a call runs.
 pub const HELD_BELOW: u64 = 128 + 48;

@@ -403,8 +403,8 @@ mod tests {
 
     #[test]
     fn what_is_branched_to_or_reads_flags_is_left() {
-        // mov $0xca,%eax; (target:) syscall; jmp target.
-        let all = sites(&[0xb8, 0xca, 0, 0, 0, 0x0f, 0x05, 0xeb, 0xfc]);
+        // mov $0xca,%eax; (target:) syscall; test %eax,%eax; js target.
+        let all = sites(&[0xb8, 0xca, 0, 0, 0, 0x0f, 0x05, 0x85, 0xc0, 0x78, 0xfa, 0xc3]);
         assert_eq!(all.left, [(0x1005, SyscallSkip::NoPatchPoint)]);
         // mov $1,%eax; syscall; je.
         let all = sites(&[0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0x74, 0, 0xc3]);
