@@ -17,8 +17,8 @@ mod words;
 pub use finding::{Evidence, Finding, FindingKind, Grade, Place};
 pub use recording::threads_lost_because;
 pub use syscalls::{
-    categories, sort_lines, sum_all, sum_by, syscall_lines, target_lines, SyscallKey, SyscallLine,
-    SyscallSort, SyscallsBy, TargetLine,
+    categories, lines_by_key, sort_lines, sum_all, sum_by, syscall_lines, target_lines, SyscallKey,
+    SyscallLine, SyscallSort, SyscallsBy, TargetLine,
 };
 
 use crate::model::Profile;

@@ -133,6 +133,27 @@ pub fn syscall_lines(
     sums.into_iter().map(line).collect()
 }
 
+/// Lines of one key together, with the sum of them, most time first; the lines keep their order.
+pub fn lines_by_key(lines: &[SyscallLine]) -> Vec<(SyscallLine, Vec<&SyscallLine>)> {
+    let mut by_key: BTreeMap<SyscallKey, Vec<&SyscallLine>> = BTreeMap::new();
+    for line in lines {
+        by_key.entry(line.key).or_default().push(line);
+    }
+    let sum = |(&key, lines): (&SyscallKey, &Vec<&SyscallLine>)| {
+        let mut sums = SyscallSums::default();
+        lines.iter().for_each(|line| sums.merge(&line.sums));
+        SyscallLine { key, number: 0, entry_only: false, sums }
+    };
+    let mut rows: Vec<SyscallLine> = by_key.iter().map(sum).collect();
+    sort_lines(&mut rows, SyscallSort::Time);
+    rows.into_iter()
+        .map(|row| {
+            let lines = by_key.remove(&row.key).unwrap_or_default();
+            (row, lines)
+        })
+        .collect()
+}
+
 /// Puts the lines in order, most first.
 pub fn sort_lines(lines: &mut [SyscallLine], sort: SyscallSort) {
     let mut all = SyscallSums::default();

@@ -7,6 +7,7 @@
 
 mod data;
 mod rows;
+mod system_calls;
 mod waited;
 
 use crate::analysis::Finding;
@@ -16,7 +17,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 const FRAME: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
 /// In the order they are read: the first defines what the others use, the last runs them.
-const SCRIPTS: [&str; 11] = [
+const SCRIPTS: [&str; 12] = [
     include_str!("html/base.js"),
     include_str!("html/overview.js"),
     include_str!("html/groups.js"),
@@ -26,6 +27,7 @@ const SCRIPTS: [&str; 11] = [
     include_str!("html/flow.js"),
     include_str!("html/slow.js"),
     include_str!("html/waits.js"),
+    include_str!("html/system_calls.js"),
     include_str!("html/recording.js"),
     include_str!("html/start.js"),
 ];

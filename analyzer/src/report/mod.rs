@@ -11,6 +11,7 @@ mod facts;
 mod filter;
 mod html;
 mod json;
+mod json_syscalls;
 mod lookup;
 mod names;
 mod options;

@@ -7,6 +7,7 @@ mod head;
 mod processes;
 mod slow;
 mod syscalls;
+mod system_calls;
 mod tree;
 mod waits;
 
@@ -39,6 +40,7 @@ pub fn text(profile: &Profile, findings: &[Finding], options: &TextOptions) -> S
     if options.tree {
         tree::draw(&mut page);
     }
+    system_calls::draw(&mut page);
     flow::draw(&mut page);
     slow::draw(&mut page);
     waits::draw(&mut page);

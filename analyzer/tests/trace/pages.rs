@@ -3,9 +3,11 @@
 
 use crate::folder::Folder;
 use crate::sample;
-use perfvisor::analysis::{SyscallSort, SyscallsBy};
+use perfvisor::analysis::{findings, SyscallSort, SyscallsBy};
 use perfvisor::model::Profile;
-use perfvisor::report::{syscalls, syscalls_json, SyscallOptions, TextOptions, SYSCALLS_BY};
+use perfvisor::report::{
+    html, syscalls, syscalls_json, text, SyscallOptions, TextOptions, SYSCALLS_BY,
+};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -51,6 +53,58 @@ fn system_calls_at_three_widths_are_as_they_were_looked_at() {
         check(&format!("syscalls-{width}.txt"), &drawn);
     }
     check("syscalls-fd.txt", &syscalls(&profile, &options(120, SyscallsBy::Target)));
+}
+
+#[test]
+fn the_report_shows_system_calls_as_they_were_looked_at() {
+    let profile = profile();
+    let found = findings(&profile);
+    for width in [80, 120, 200] {
+        let options = TextOptions { width, ..TextOptions::default() };
+        let drawn = text(&profile, &found, &options);
+        fits(&drawn, width);
+        check(&format!("report-{width}.txt"), &drawn);
+    }
+    let options = TextOptions { api_filter: vec!["recv".into()], ..TextOptions::default() };
+    let drawn = text(&profile, &found, &options);
+    assert!(drawn.contains("ECONNRESET") && !drawn.contains("/data/input"), "{drawn}");
+    let options = TextOptions { top: 2, ..TextOptions::default() };
+    let drawn = text(&profile, &found, &options);
+    assert!(drawn.contains("… and 4 APIs more: perfvisor syscalls sample"), "{drawn}");
+    assert!(drawn.contains("… and 1 object more: perfvisor syscalls sample --by fd"), "{drawn}");
+}
+
+#[test]
+fn the_page_carries_the_same_tables() {
+    let profile = profile();
+    let page = html(&profile, &findings(&profile));
+    let start = page.find("id=\"data\">").expect("the data stands in the page") + 10;
+    let end = page[start..].find("</script>").expect("its element ends") + start;
+    let data: Value = serde_json::from_str(&page[start..end]).expect("it is JSON");
+    let calls = &data["system_calls"];
+    let names: Vec<&str> =
+        calls["apis"].as_array().expect("rows").iter().filter_map(|r| r["name"].as_str()).collect();
+    assert_eq!(names[0], "fread");
+    assert!(names.contains(&"(no thread)") && names.contains(&"(no API)"), "{names:?}");
+    let fread = &calls["apis"][0];
+    assert_eq!((fread["calls"].as_u64(), fread["count"].as_u64()), (Some(10), Some(1_000)));
+    assert_eq!(fread["parts"][0]["category"], "file");
+    let sum: u64 =
+        calls["targets"].as_array().expect("rows").iter().filter_map(|r| r["count"].as_u64()).sum();
+    assert_eq!(sum, 1_044);
+    assert!(data["coverage"].to_string().contains("299 of 301 places"));
+    let without = Folder::new(&sample::workers()).load().expect("a readable trace");
+    assert!(html(&without, &[]).contains("\"system_calls\":null"));
+}
+
+#[test]
+fn waits_in_system_calls_below_no_blocking_function_are_waits_of_the_thread() {
+    let profile = profile();
+    let worker = profile.threads.iter().find(|thread| thread.tid == 101).expect("the worker");
+    assert!((worker.wait_by_kind_ns["futex"] - 200e6).abs() < 1e3, "{worker:?}");
+    // Those below recv are its own, once.
+    let main = &profile.threads[0];
+    assert!((main.wait_ns - 40e6).abs() < 1e3, "{main:?}");
 }
 
 #[test]
