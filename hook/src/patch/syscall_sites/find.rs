@@ -17,13 +17,17 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Range;
 use goblin::elf64::program_header::PF_X;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register, RflagsBits,
+};
 use perfvisor_format::SyscallSkip;
 
 /// Bytes of `jmp rel32`.
 pub const JUMP: usize = 5;
 /// Instructions looked at before a `syscall`.
 const BEFORE: usize = 8;
+/// Instructions looked at behind it.
+const BEHIND: usize = 64;
 /// Longest function that is walked.
 const LONGEST: usize = 1 << 16;
 
@@ -211,7 +215,7 @@ impl Function<'_> {
     fn choose(&self, index: usize) -> Result<Found, SyscallSkip> {
         let Some(syscall) = self.all.get(index) else { return Err(SyscallSkip::NotDecoded) };
         let address = syscall.ip() as usize;
-        if self.all.get(index + 1).is_some_and(|next| next.rflags_read() != 0) {
+        if self.reads_flags_behind(index) {
             return Err(SyscallSkip::Policy);
         }
         let first = self.straight(index);
@@ -267,6 +271,28 @@ impl Function<'_> {
             moved,
             way,
         })
+    }
+
+    /// Whether code behind the `syscall` at `index` may read flags that were set before it. The kernel keeps
+    /// them; compilers take them for lost, and so do we.
+    fn reads_flags_behind(&self, index: usize) -> bool {
+        let mut live = RflagsBits::OF
+            | RflagsBits::SF
+            | RflagsBits::ZF
+            | RflagsBits::AF
+            | RflagsBits::CF
+            | RflagsBits::PF;
+        for instruction in self.all.iter().skip(index + 1).take(BEHIND) {
+            if instruction.rflags_read() & live != 0 {
+                return true;
+            }
+            live &= !instruction.rflags_modified();
+            // Nothing is handed to a call or a return in flags.
+            if live == 0 || instruction.flow_control() != FlowControl::Next {
+                return false;
+            }
+        }
+        self.all.len() > index + 1 + BEHIND
     }
 
     /// First of the instructions that run one after the other up to `index`, branches out left aside.
