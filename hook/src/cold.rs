@@ -88,6 +88,7 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
         let local = local();
         (*local).thread = thread;
         (*local).table = (*thread).table;
+        crate::audit::watch_thread();
         thread
     }
 }

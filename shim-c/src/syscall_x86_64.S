@@ -35,6 +35,7 @@
         .set    OBJECT_COUNT, 24
         .set    OBJECT_BYTES, 40
         .set    TLS_QUIET, 16
+        .set    TLS_SELECTOR, 24
         .set    RED_ZONE, 128
         // From the stack pointer while the call runs: object, cell, number, site, resume address, thunk.
         .set    AT_OBJECT, 0
@@ -418,5 +419,40 @@ perfvisor_syscall_restore:
         mov     8+FRAME_RESULT(%rsp), %rax
         ret
         .cfi_endproc
+
+// A call that no thunk led here: the audit's SIGSYS handler sends the thread here instead (hook/src/audit.rs),
+// with the registers as at an entry. Where it must be made in its place, it is let through once.
+        .balign 16
+        .hidden perfvisor_audited
+        .globl  perfvisor_audited
+        .type   perfvisor_audited,@function
+perfvisor_audited:
+        .cfi_startproc
+        .cfi_def_cfa %rsp, 0
+        .cfi_register %rip, %r11
+        lea     -RED_ZONE(%rsp), %rsp
+        .cfi_def_cfa_offset RED_ZONE
+        call    perfvisor_syscall_dynamic
+        mov     -16(%rsp), %r11              // what BEGIN pushed: within the red zone here
+        lea     RED_ZONE(%rsp), %rsp
+        .cfi_def_cfa_offset 0
+        jrcxz   1f
+        notrack jmp *%r11
+1:      mov     perfvisor_tls@gottpoff(%rip), %rcx
+        movb    $0, %fs:TLS_SELECTOR(%rcx)
+        lea     -2(%r11), %r11
+        notrack jmp *%r11
+        .cfi_endproc
+        .size   perfvisor_audited, .-perfvisor_audited
+
+// Where the audit's handler returns to: this library's own code may make system calls.
+        .balign 16
+        .hidden perfvisor_audit_restorer
+        .globl  perfvisor_audit_restorer
+        .type   perfvisor_audit_restorer,@function
+perfvisor_audit_restorer:
+        mov     $15, %eax
+        syscall
+        .size   perfvisor_audit_restorer, .-perfvisor_audit_restorer
 
         .section .note.GNU-stack,"",@progbits

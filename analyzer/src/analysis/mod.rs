@@ -4,6 +4,7 @@
 //! findings in the same order.
 
 mod finding;
+mod footprint;
 mod imbalance;
 mod locks;
 mod off_cpu;
@@ -15,6 +16,7 @@ mod tail;
 mod words;
 
 pub use finding::{Evidence, Finding, FindingKind, Grade, Place};
+pub use footprint::{footprints, Footprint, Spread};
 pub use recording::threads_lost_because;
 pub use syscalls::{
     categories, lines_by_key, sort_lines, sum_all, sum_by, syscall_lines, target_lines, SyscallKey,

@@ -55,9 +55,7 @@ impl Serialize for Report<'_> {
         map.serialize_entry("slow_calls", &Named(&profile.slow_calls, names, name_slow_call))?;
         map.serialize_entry("wait_objects", &Named(&profile.wait_objects, names, name_object))?;
         map.serialize_entry("events", &profile.events)?;
-        if !profile.syscalls.is_empty() {
-            map.serialize_entry("syscalls", &SystemCalls(profile, names))?;
-        }
+        map.serialize_entry("syscalls", &SystemCalls(profile, names))?;
         map.end()
     }
 }

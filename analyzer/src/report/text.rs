@@ -2,6 +2,7 @@
 
 mod apis;
 mod flow;
+mod footprint;
 mod groups;
 mod head;
 mod processes;
@@ -11,6 +12,7 @@ mod system_calls;
 mod tree;
 mod waits;
 
+pub use footprint::footprint;
 pub use syscalls::syscalls;
 
 use super::filter::Filter;

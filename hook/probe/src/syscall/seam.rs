@@ -64,6 +64,7 @@ const _: () = {
     assert!(size_of::<Thread>() <= crate::thread::FAST_AT && crate::thread::FAST_AT == 512);
     assert!(offset_of!(Entry, place) == 48);
     assert!(offset_of!(Local, quiet) == 16);
+    assert!(offset_of!(Local, selector) == 24);
     assert!(offset_of!(Fast, sp) == 0);
     assert!(offset_of!(Fast, top) == 8);
     assert!(offset_of!(Fast, note) == 16);
