@@ -83,7 +83,10 @@ pub fn find(component: &Component, alone: bool) -> Sites {
             // Assembly without unwind information (clone), or with one that begins a byte early.
             let bare = bare_length(code, offset, &functions, address);
             if let Some(length) = bare {
-                sites.found.extend(bare_site(code, offset, address, length));
+                match bare_site(code, offset, address, length) {
+                    Some(found) => sites.found.push(found),
+                    None => sites.left.push((address, SyscallSkip::Policy)),
+                }
                 continue;
             }
             match functions.covering(address) {
@@ -138,6 +141,10 @@ fn bare_length(code: &[u8], offset: usize, functions: &Functions, address: usize
 fn bare_site(code: &[u8], offset: usize, address: usize, length: usize) -> Option<Found> {
     let bytes = code.get(offset - length..offset)?;
     let at = (address - length) as u64;
+    let behind = Decoder::new(64, code.get(offset + 2..)?, DecoderOptions::NONE);
+    if length == JUMP && reads_flags(behind.into_iter()) {
+        return None;
+    }
     let instruction = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).decode();
     let number = Some(instruction.immediate32());
     Some(Found { address, number, moved: alloc::vec![instruction], way: Way::Long })
@@ -199,6 +206,32 @@ fn walk(function: &Walked, sites: &mut Sites) {
     }
 }
 
+/// Whether the code behind a `syscall` may read flags that were set before it. The kernel keeps them;
+/// compilers take them for lost, and so do we.
+fn reads_flags(behind: impl Iterator<Item = Instruction>) -> bool {
+    let mut live = RflagsBits::OF
+        | RflagsBits::SF
+        | RflagsBits::ZF
+        | RflagsBits::AF
+        | RflagsBits::CF
+        | RflagsBits::PF;
+    for (number, instruction) in behind.enumerate() {
+        // The next system call keeps the flags as this one does, which a decoder calls reading.
+        if instruction.mnemonic() == Mnemonic::Syscall {
+            continue;
+        }
+        if number == BEHIND || instruction.rflags_read() & live != 0 {
+            return true;
+        }
+        live &= !instruction.rflags_modified();
+        // Nothing is handed to a call or a return in flags.
+        if live == 0 || instruction.flow_control() != FlowControl::Next {
+            return false;
+        }
+    }
+    false
+}
+
 struct Function<'a> {
     all: &'a [Instruction],
     targets: &'a [usize],
@@ -215,7 +248,7 @@ impl Function<'_> {
     fn choose(&self, index: usize) -> Result<Found, SyscallSkip> {
         let Some(syscall) = self.all.get(index) else { return Err(SyscallSkip::NotDecoded) };
         let address = syscall.ip() as usize;
-        if self.reads_flags_behind(index) {
+        if reads_flags(self.all.iter().skip(index + 1).copied()) {
             return Err(SyscallSkip::Policy);
         }
         let first = self.straight(index);
@@ -271,28 +304,6 @@ impl Function<'_> {
             moved,
             way,
         })
-    }
-
-    /// Whether code behind the `syscall` at `index` may read flags that were set before it. The kernel keeps
-    /// them; compilers take them for lost, and so do we.
-    fn reads_flags_behind(&self, index: usize) -> bool {
-        let mut live = RflagsBits::OF
-            | RflagsBits::SF
-            | RflagsBits::ZF
-            | RflagsBits::AF
-            | RflagsBits::CF
-            | RflagsBits::PF;
-        for instruction in self.all.iter().skip(index + 1).take(BEHIND) {
-            if instruction.rflags_read() & live != 0 {
-                return true;
-            }
-            live &= !instruction.rflags_modified();
-            // Nothing is handed to a call or a return in flags.
-            if live == 0 || instruction.flow_control() != FlowControl::Next {
-                return false;
-            }
-        }
-        self.all.len() > index + 1 + BEHIND
     }
 
     /// First of the instructions that run one after the other up to `index`, branches out left aside.
