@@ -11,6 +11,7 @@ mod waited;
 
 use crate::analysis::Finding;
 use crate::model::Profile;
+use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const FRAME: &str = include_str!("html/page.html");
@@ -32,18 +33,20 @@ const SCRIPTS: [&str; 11] = [
 
 /// The whole page.
 pub fn html(profile: &Profile, findings: &[Finding]) -> String {
-    let page = data::Page::new(profile, findings);
-    let title = escape(&format!("perfvisor: {}", page.command));
-    // Serialisation fails only on maps without string keys; the page has none. An empty object
+    let data = data::Page::new(profile, findings);
+    page(&format!("perfvisor: {}", data.command), &data, &SCRIPTS)
+}
+
+/// The frame around `data`, which `scripts` draw.
+pub(super) fn page(title: &str, data: &impl Serialize, scripts: &[&str]) -> String {
+    // Serialisation fails only on maps without string keys; a page has none. An empty object
     // makes the page say that it could not be drawn.
-    let data = script_safe(&serde_json::to_string(&page).unwrap_or_else(|_| "{}".into()));
-    let nonce = nonce(&data);
-    let script = SCRIPTS.concat();
+    let data = script_safe(&serde_json::to_string(data).unwrap_or_else(|_| "{}".into()));
     fill(&[
-        ("nonce", &nonce),
-        ("title", &title),
+        ("nonce", &nonce(&data)),
+        ("title", &escape(title)),
         ("style", STYLE),
-        ("script", &script),
+        ("script", &scripts.concat()),
         ("data", &data),
     ])
 }

@@ -37,12 +37,15 @@ fn basis(comparison: &Comparison) -> String {
              Hodges–Lehmann; p corrected ({}) for {} tests, α = {}.",
             comparison.correction, comparison.tests, comparison.alpha
         ),
-        Basis::Pair { spread, apis, least_told, concurrent } => {
+        Basis::Pair { spread, apis, least_told, least_told_of_waits, concurrent } => {
             let times = format!(
-                "One run a side: time differences below {} cannot be told from the noise from run to \
-                 run (standard deviation {}, by the {apis} APIs timed often enough): record more runs.",
+                "One run a side: time differences below {} (of calls that wait and of system calls \
+                 below {}) cannot be told from the noise from run to run (standard deviation {}, by {} \
+                 timed often enough): record more runs.",
                 percent(least_told),
-                percent(spread.exp_m1())
+                percent(least_told_of_waits),
+                percent(spread.exp_m1()),
+                if apis == 1 { "1 API".to_owned() } else { format!("{apis} APIs") }
             );
             let counts = match concurrent {
                 true => {
