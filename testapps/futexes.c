@@ -30,9 +30,9 @@ static void *player(void *side) {
     }
     return 0;
 }
-static void tell(const char *kind, unsigned *word, int operation, long value) {
+static void tell(const char *kind, unsigned *word, const char *operation, long value) {
     char key[64];
-    snprintf(key, sizeof key, "%lu:%d", (unsigned long)(uintptr_t)word, operation);
+    snprintf(key, sizeof key, "%lu:%s", (unsigned long)(uintptr_t)word, operation);
     truth_line(kind, key, value);
 }
 int main(void) {
@@ -46,10 +46,10 @@ int main(void) {
         wrong += futex(&never, FUTEX_WAIT, 0, &limit) != -1 || errno != ETIMEDOUT;
     }
     printf("turns %u wrong %ld\n", turn, wrong);
-    tell("futex", &turn, FUTEX_WAIT, waits);
-    tell("futex-failed", &turn, FUTEX_WAIT, failed);
-    tell("futex", &turn, FUTEX_WAKE, wakes);
-    tell("futex", &never, FUTEX_WAIT, 25);
-    tell("futex-failed", &never, FUTEX_WAIT, 25);
+    tell("futex", &turn, "wait", waits);
+    tell("futex-failed", &turn, "wait", failed);
+    tell("futex", &turn, "wake", wakes);
+    tell("futex", &never, "wait", 25);
+    tell("futex-failed", &never, "wait", 25);
     return wrong != 0;
 }

@@ -1,6 +1,6 @@
 /* Reads and writes known numbers of bytes through a descriptor of every kind, also through
  * copies, and through numbers that were closed and used again. Truth: "object KIND=NAME:CALL N"
- * calls of one name on one object (of the kind's unnamed ones together), "moved KIND=NAME:CALL N"
+ * calls of one name on one object (`*`: of this kind, whatever its name), "moved KIND=NAME:CALL N"
  * their bytes.
  * link: -lutil
  * build: -D_GNU_SOURCE */
@@ -14,6 +14,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 #include "truth.h"
@@ -64,14 +65,19 @@ static void pairs(void) {
         expect(write(ends[1], block, 30), 30);
         expect(read(ends[0], block, 30), 30);
     }
-    moved("pipe", "", "write", 20, 600), moved("pipe", "", "read", 20, 600);
+    /* Standard output may be a pipe as well. */
+    struct stat status;
+    char pipe[64];
+    expect(fstat(ends[0], &status), 0);
+    snprintf(pipe, sizeof pipe, "pipe:[%lu]", (unsigned long)status.st_ino);
+    moved("pipe", pipe, "write", 20, 600), moved("pipe", pipe, "read", 20, 600);
     close(ends[0]), close(ends[1]);
     expect(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), 0);
     for (int i = 0; i < 11; i++) {
         expect(write(ends[0], block, 7), 7);
         expect(recv(ends[1], block, 7, 0), 7);
     }
-    moved("socket", "unix", "write", 11, 77), moved("socket", "unix", "recvfrom", 11, 77);
+    moved("socket", "unix_pair", "write", 11, 77), moved("socket", "unix_pair", "recvfrom", 11, 77);
     close(ends[0]), close(ends[1]);
 }
 static void network(void) {
@@ -106,8 +112,8 @@ static void counters(void) {
         expect(epoll_wait(poller, &got, 1, -1), 1);
         expect(read(event, &one, 8), 8);
     }
-    moved("eventfd", "", "write", 6, 48), moved("eventfd", "", "read", 6, 48);
-    moved("epoll", "", "epoll_wait", 6, 0);
+    moved("eventfd", "*", "write", 6, 48), moved("eventfd", "*", "read", 6, 48);
+    moved("epoll", "*", "epoll_wait", 6, 0);
     close(event), close(poller);
 }
 static void terminal(void) {

@@ -1,6 +1,7 @@
 /* Installs, once everything is loaded, a seccomp filter that kills the process at any system call
- * it does not make itself, and goes on: to functions called before and after, to more descriptors
- * and system calls than it had met, and to its end. Truth as in known.c.
+ * it does not make itself, and goes on: to functions called before, to more descriptors and system
+ * calls than it had met, and to its end. Truth as in known.c, of what it did before the filter as
+ * well as after it.
  * needs: known leaf
  * build: -D_GNU_SOURCE */
 #include <fcntl.h>
@@ -13,10 +14,19 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 #include "truth.h"
-enum { CALLS = 50000 };
+enum { BEFORE = 100, CALLS = 50000 };
 void leaf(void);
 long known_mov(void), known_libc(void), known_xor(int, char *);
 static volatile int handled;
+static long wrong, parent;
+static int zero;
+static void round_of_calls(void) {
+    char byte = 1;
+    leaf();
+    wrong += known_mov() != parent || known_libc() != parent;
+    wrong += known_xor(zero, &byte) != 1 || byte;
+    wrong += lseek(zero, 0, SEEK_CUR) != 0;
+}
 static void note(int number) { handled += number == SIGUSR1; }
 #define ALLOW(name) \
     BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1), \
@@ -32,26 +42,24 @@ int main(void) {
     struct sigaction action = {0};
     action.sa_handler = note;
     sigaction(SIGUSR1, &action, 0);
-    int zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
+    zero = open("/dev/zero", O_RDWR | O_CLOEXEC);
     pid_t self = getpid();
-    long wrong = 0, parent = getppid();
+    parent = getppid();
     puts("before");
     fflush(stdout);
-    for (int i = 0; i < 100; i++) leaf();
-    truth_calls("leaf", 100 + CALLS);
-    truth_line("syscall", "known_mov:getppid", CALLS);
-    truth_line("syscall", "known_xor:read", CALLS);
-    truth_line("syscall", "getppid:getppid", 1 + CALLS);
-    truth_line("syscall", "lseek:lseek", CALLS);
-    truth_line("syscall", "kill:kill", 100);
+    for (int i = 0; i < BEFORE; i++) round_of_calls();
+    truth_calls("leaf", BEFORE + CALLS);
+    truth_line("syscall", "known_mov:getppid", BEFORE + CALLS);
+    truth_line("syscall", "known_xor:read", BEFORE + CALLS);
+    truth_line("syscall", "getppid:getppid", 1 + BEFORE + CALLS);
+    truth_line("syscall", "lseek:lseek", BEFORE + CALLS);
+    truth_line("number", "kill", 100);
+    truth_line("number", "dup", 100);
     if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)) return 3;
     if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program)) return 3;
     for (int i = 0; i < CALLS; i++) {
-        char byte = 1;
-        leaf();
-        wrong += known_mov() != parent || known_libc() != parent;
-        wrong += known_xor(zero, &byte) != 1 || byte;
-        wrong += lseek(zero, 0, SEEK_CUR) != 0;
+        char byte;
+        round_of_calls();
         if (i % 500 == 0) {
             int copy = dup(zero);
             wrong += read(copy, &byte, 1) != 1 || close(copy) || kill(self, SIGUSR1);

@@ -21,7 +21,6 @@ pub const CALLS: ColdCalls = ColdCalls {
     collect,
     special: crate::interpose::special,
     descriptor: crate::descriptors::descriptor,
-    named: crate::descriptors::named,
     unwind_row: crate::unwind_rows::unwind_row,
     restricted: crate::interpose::restrict_silently,
 };
@@ -89,6 +88,7 @@ pub fn begin_thread(beginning: &Beginning) -> *mut Thread {
         let local = local();
         (*local).thread = thread;
         (*local).table = (*thread).table;
+        crate::audit::watch_thread();
         thread
     }
 }

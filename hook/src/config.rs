@@ -34,6 +34,8 @@ pub struct Config {
     pub slow_calls: u32,
     /// What is recorded.
     pub only: Only,
+    /// Look for system calls that are not led to us.
+    pub syscall_audit: bool,
     /// Which sites.
     pub filter: Filter,
     /// Components whose system calls are recorded.
@@ -167,7 +169,7 @@ impl Reader {
 impl Config {
     /// Every call is timed.
     pub fn every_call(&self) -> bool {
-        self.exact || self.events || self.max_gap == 1
+        self.exact || self.events || self.max_gap == 1 || self.syscall_audit
     }
 
     /// Whether system calls are recorded.
@@ -222,6 +224,7 @@ pub fn read() -> (Config, Complaints) {
             exclude_api.as_bytes(),
         ),
         only,
+        syscall_audit: reader.flag(c"PERFVISOR_SYSCALL_AUDIT").unwrap_or(false),
         syscall_filter: Filter::of_components(syscall_component.as_bytes()),
         given: reader.given.clone(),
     };

@@ -36,50 +36,13 @@ pub extern "C" fn descriptor(_: u64, descriptor: u64, _: u64) -> u64 {
     u64::from(word.0)
 }
 
-/// What `probe::cold` calls when a connection was accepted whose peer's address the host asked for: it can be
-/// named without asking the kernel, if the listener is known.
-pub extern "C" fn named(connection: u64, arguments: u64, _: u64) -> u64 {
-    if crate::interpose::restricted() {
-        return 0;
-    }
-    let _cold = Cold::enter();
-    // SAFETY: the probe hands over the call's arguments: listener, address, where its length stands.
-    let [listener, peer, length] = unsafe { (arguments as *const [u64; 3]).read() };
-    // SAFETY: the kernel has just written both.
-    let peer = unsafe {
-        let length = (length as *const u32).read_unaligned();
-        match (i32::from((peer as *const u16).read_unaligned()), length) {
-            (libc::AF_INET, 16..) => core::slice::from_raw_parts(peer as *const u8, 16),
-            (libc::AF_INET6, 28..) => core::slice::from_raw_parts(peer as *const u8, 28),
-            _ => return 0,
-        }
-    };
-    let Some(port) = port_of_listener(listener) else { return 0 };
-    let name = format!("tcp {} → :{port}", Host(peer));
-    let word = Descriptor::new(id_of(ObjectKind::Socket, name.as_bytes()), ObjectKind::Socket);
-    learn(connection, word);
-    0
-}
-
-/// The port that a known `listener` listens at.
-fn port_of_listener(listener: u64) -> Option<u16> {
-    let known = perfvisor_probe::descriptors::known(listener).id();
-    // SAFETY: under the cold lock.
-    let ids = unsafe {
-        let ids: *const BTreeMap<(u8, Vec<u8>), u32> = &raw const IDS;
-        &*ids
-    };
-    let (key, _) = ids.iter().find(|(_, &id)| id == known)?;
-    let own = core::str::from_utf8(key.1.strip_prefix(b"tcp listening ")?).ok()?;
-    own.rsplit(':').next()?.parse().ok()
-}
-
 /// A forked child's own image begins without objects.
 pub fn restart() {
     // SAFETY: under the cold lock. What the parent learnt holds for the child's descriptors, but its ids
     // are not in the child's file.
     unsafe { *(&raw mut IDS) = BTreeMap::new() };
     perfvisor_probe::descriptors::forget(0, u64::MAX);
+    perfvisor_probe::descriptors::forget_names();
 }
 
 fn id_of(kind: ObjectKind, name: &[u8]) -> u32 {

@@ -17,6 +17,7 @@
 extern crate alloc;
 
 mod allocator;
+mod audit;
 mod cold;
 mod config;
 mod descriptors;

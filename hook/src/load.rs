@@ -157,6 +157,13 @@ fn start(config: &Config) -> Result<(), Refusal> {
     set_phase(Phase::Recording);
     crate::cold::begin_thread(&crate::cold::Beginning { origin: 1, ..Default::default() });
     crate::patch::scan_now();
+    if config.syscall_audit {
+        if crate::audit::begin() {
+            crate::audit::watch_thread();
+        } else {
+            crate::diag::message("this kernel has no Syscall User Dispatch: nothing is audited");
+        }
+    }
     Ok(())
 }
 

@@ -5,13 +5,17 @@
  *   malloc  malloc and free of 32 bytes
  *   mutex   lock and unlock of a mutex nobody else wants
  *   thread  pthread_create and pthread_join of an empty thread
+ *   getppid, read  the system calls, by instructions in this program; read takes 1 byte of /dev/zero
  * The CPU time is of the whole process, so that a recorder's own threads and page faults are in it.
  */
+#define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <time.h>
 
 void callee_empty(void);
@@ -56,12 +60,38 @@ static uint64_t loop_thread(uint64_t count) {
     return count;
 }
 
+static uint64_t loop_getppid(uint64_t count) {
+    for (uint64_t i = 0; i < count; i++) {
+        long result;
+        __asm__ volatile("mov %1, %%eax\n\tsyscall"
+                         : "=&a"(result)
+                         : "i"(SYS_getppid)
+                         : "rcx", "r11", "memory", "cc");
+    }
+    return count;
+}
+
+static uint64_t loop_read(uint64_t count) {
+    static char byte;
+    long zero = open("/dev/zero", O_RDONLY);
+    for (uint64_t i = 0; i < count; i++) {
+        long result;
+        __asm__ volatile("mov %1, %%eax\n\tsyscall"
+                         : "=&a"(result)
+                         : "i"(SYS_read), "D"(zero), "S"(&byte), "d"(1)
+                         : "rcx", "r11", "memory", "cc");
+        if (result != 1) exit(3);
+    }
+    return count;
+}
+
 int main(int argc, char **argv) {
     static const struct {
         const char *name;
         uint64_t (*run)(uint64_t);
     } loops[] = {
-        {"empty", loop_empty}, {"malloc", loop_malloc}, {"mutex", loop_mutex}, {"thread", loop_thread}};
+        {"empty", loop_empty},     {"malloc", loop_malloc},   {"mutex", loop_mutex},
+        {"thread", loop_thread},   {"getppid", loop_getppid}, {"read", loop_read}};
 
     if (argc != 3) return 2;
     for (size_t i = 0; i < sizeof loops / sizeof *loops; i++) {

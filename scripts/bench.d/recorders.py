@@ -30,18 +30,25 @@ class Recorder:
     event_files: str = ""
     # It sees system calls only: loops of library calls say nothing about it.
     system_calls_only: bool = False
+    # It sees library calls only.
+    library_calls_only: bool = False
+
+    def sees(self, system_calls):
+        """Whether it records loops of system calls, or of library calls."""
+        return not (self.library_calls_only if system_calls else self.system_calls_only)
 
 
 NATIVE = Recorder("native", lambda argv, _place: argv)
 
 
-def perfvisor(binary, name, *flags, event_files=""):
+def perfvisor(binary, name, *flags, event_files="", system_calls_only=False):
     """`perfvisor run` with `flags`, the report left out: it is measured by itself."""
 
     def wrap(argv, place):
         return [binary, "run", "--no-report", *flags, "-o", str(place), "--", *argv]
 
-    return Recorder(name, wrap, event_files=event_files)
+    return Recorder(name, wrap, event_files=event_files, system_calls_only=system_calls_only,
+                    library_calls_only="apis" in flags)
 
 
 def preload(library, name):
@@ -61,7 +68,7 @@ def uftrace():
     def wrap(argv, place):
         return ["uftrace", "record", "--force", "--no-pager", "-d", str(place), *argv]
 
-    return Recorder("uftrace", wrap, share=0.2, event_files="*.dat")
+    return Recorder("uftrace", wrap, share=0.2, event_files="*.dat", library_calls_only=True)
 
 
 def ltrace():
@@ -73,7 +80,7 @@ def ltrace():
         place.mkdir()
         return ["ltrace", "-f", "-c", "-o", str(place / "summary"), *argv]
 
-    return Recorder("ltrace", wrap, share=0.004, rounds=3, outside=True)
+    return Recorder("ltrace", wrap, share=0.004, rounds=3, outside=True, library_calls_only=True)
 
 
 def perf_trace():
@@ -85,7 +92,7 @@ def perf_trace():
         place.mkdir()
         return ["perf", "trace", "-s", "-o", str(place / "summary"), "--", *argv]
 
-    return Recorder("perf trace", wrap, system_calls_only=True)
+    return Recorder("perf trace", wrap, outside=True, system_calls_only=True)
 
 
 def bytes_below(place, pattern):

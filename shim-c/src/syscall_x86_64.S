@@ -25,7 +25,7 @@
         .set    FAST_CELL, 48
         .set    FAST_OBJECT, 56
         .set    FAST_ARGUMENT, 64
-        .set    FAST_VERSION, 72
+        .set    FAST_WORD, 72
         .set    FAST_SITE, 80
         .set    FAST_TOP_CELL, 84
         .set    FAST_SHIFT, 7                // 128 bytes each
@@ -35,6 +35,7 @@
         .set    OBJECT_COUNT, 24
         .set    OBJECT_BYTES, 40
         .set    TLS_QUIET, 16
+        .set    TLS_SELECTOR, 24
         .set    RED_ZONE, 128
         // From the stack pointer while the call runs: object, cell, number, site, resume address, thunk.
         .set    AT_OBJECT, 0
@@ -53,17 +54,18 @@
         .set    FRAME_CELL, 352
         .set    FRAME_BYTES, 368
         .set    NUMBERS, 1024
+        .set    DESCRIPTORS, 65536
 
         .section .bss.perfvisor,"aw",@nobits
         .balign 8
-        .hidden perfvisor_syscall_own, perfvisor_syscall_unplaced, perfvisor_descriptor_version
-        .globl  perfvisor_syscall_own, perfvisor_syscall_unplaced, perfvisor_descriptor_version
+        .hidden perfvisor_syscall_own, perfvisor_syscall_unplaced, perfvisor_descriptors
+        .globl  perfvisor_syscall_own, perfvisor_syscall_unplaced, perfvisor_descriptors
 perfvisor_syscall_own:                       // table of the hook's own calls, or null
         .skip   8
 perfvisor_syscall_unplaced:                  // table of calls no thread holds, or null
         .skip   8
-perfvisor_descriptor_version:                // grows whenever a descriptor may have changed its meaning
-        .skip   8
+perfvisor_descriptors:                       // what each leads to: probe/src/descriptors.rs
+        .skip   4*DESCRIPTORS+4              // the last stands for what is none and stays 0
 
         .section .text.perfvisor_syscall,"ax",@progbits
         .balign 64
@@ -97,10 +99,13 @@ perfvisor_descriptor_version:                // grows whenever a descriptor may 
 
         // Is the call one that this thread made last time at this site, from the same call path, on the
         // same object? Then rcx = its Fast. Uses rax, r11.
-        .macro  LOOK_UP object
+        .macro  LOOK_UP argument
         mov     perfvisor_tls@gottpoff(%rip), %rax
         cmpq    $0, %fs:TLS_QUIET(%rax)
         jne     perfvisor_syscall_quiet
+        mov     %esp, %r11d
+        shr     $4, %r11d
+        add     %r11d, %ecx
         mov     %fs:8(%rax), %r11
         mov     %fs:(%rax), %rax
         test    %r11, %r11
@@ -136,16 +141,23 @@ perfvisor_descriptor_version:                // grows whenever a descriptor may 
         mov     (%r11), %r11
         cmp     %r11, FAST_RETURN(%rcx)
         jne     perfvisor_syscall_slow
-        .if \object
+        .ifc    \argument, address
         cmp     %rdi, FAST_ARGUMENT(%rcx)
         jne     perfvisor_syscall_slow
-        mov     perfvisor_descriptor_version(%rip), %r11
-        cmp     %r11, FAST_VERSION(%rcx)
+        .endif
+        .ifc    \argument, descriptor
+        mov     %edi, %r11d
+        mov     $DESCRIPTORS, %eax
+        cmp     %eax, %r11d
+        cmova   %eax, %r11d
+        lea     perfvisor_descriptors(%rip), %rax
+        mov     (%rax,%r11,4), %r11d
+        cmp     %r11d, FAST_WORD(%rcx)
         jne     perfvisor_syscall_slow
         .endif
         mov     FAST_CELL(%rcx), %r11
         mov     %r11, AT_CELL(%rsp)
-        .if \object
+        .ifnc   \argument, none
         mov     FAST_OBJECT(%rcx), %rax
         mov     %rax, AT_OBJECT(%rsp)
         .endif
@@ -154,26 +166,42 @@ perfvisor_descriptor_version:                // grows whenever a descriptor may 
         mov     AT_NUMBER(%rsp), %eax
         .endm
 
-        .hidden perfvisor_syscall_plain, perfvisor_syscall_object, perfvisor_syscall_bytes
-        .globl  perfvisor_syscall_plain, perfvisor_syscall_object, perfvisor_syscall_bytes
+        .hidden perfvisor_syscall_plain, perfvisor_syscall_address
+        .globl  perfvisor_syscall_plain, perfvisor_syscall_address
+        .hidden perfvisor_syscall_object, perfvisor_syscall_bytes
+        .globl  perfvisor_syscall_object, perfvisor_syscall_bytes
 
         // A call whose first argument names nothing.
         .type   perfvisor_syscall_plain,@function
 perfvisor_syscall_plain:
         BEGIN
-        LOOK_UP 0
+        LOOK_UP none
         syscall
         cmp     $-4096, %rax
         ja      .Lplain_error
         GO_BACK
         .cfi_endproc
 
-        // A call on the descriptor or futex in its first argument.
+        // A call on the futex in its first argument.
+        .balign 16
+        .type   perfvisor_syscall_address,@function
+perfvisor_syscall_address:
+        BEGIN
+        LOOK_UP address
+        syscall
+        mov     AT_OBJECT(%rsp), %rcx
+        incq    OBJECT_COUNT(%rcx)
+        cmp     $-4096, %rax
+        ja      .Lerror
+        GO_BACK
+        .cfi_endproc
+
+        // A call on the descriptor in its first argument.
         .balign 16
         .type   perfvisor_syscall_object,@function
 perfvisor_syscall_object:
         BEGIN
-        LOOK_UP 1
+        LOOK_UP descriptor
         syscall
         mov     AT_OBJECT(%rsp), %rcx
         incq    OBJECT_COUNT(%rcx)
@@ -187,7 +215,7 @@ perfvisor_syscall_object:
         .type   perfvisor_syscall_bytes,@function
 perfvisor_syscall_bytes:
         BEGIN
-        LOOK_UP 1
+        LOOK_UP descriptor
         syscall
         mov     AT_OBJECT(%rsp), %rcx
         incq    OBJECT_COUNT(%rcx)
@@ -391,5 +419,40 @@ perfvisor_syscall_restore:
         mov     8+FRAME_RESULT(%rsp), %rax
         ret
         .cfi_endproc
+
+// A call that no thunk led here: the audit's SIGSYS handler sends the thread here instead (hook/src/audit.rs),
+// with the registers as at an entry. Where it must be made in its place, it is let through once.
+        .balign 16
+        .hidden perfvisor_audited
+        .globl  perfvisor_audited
+        .type   perfvisor_audited,@function
+perfvisor_audited:
+        .cfi_startproc
+        .cfi_def_cfa %rsp, 0
+        .cfi_register %rip, %r11
+        lea     -RED_ZONE(%rsp), %rsp
+        .cfi_def_cfa_offset RED_ZONE
+        call    perfvisor_syscall_dynamic
+        mov     -16(%rsp), %r11              // what BEGIN pushed: within the red zone here
+        lea     RED_ZONE(%rsp), %rsp
+        .cfi_def_cfa_offset 0
+        jrcxz   1f
+        notrack jmp *%r11
+1:      mov     perfvisor_tls@gottpoff(%rip), %rcx
+        movb    $0, %fs:TLS_SELECTOR(%rcx)
+        lea     -2(%r11), %r11
+        notrack jmp *%r11
+        .cfi_endproc
+        .size   perfvisor_audited, .-perfvisor_audited
+
+// Where the audit's handler returns to: this library's own code may make system calls.
+        .balign 16
+        .hidden perfvisor_audit_restorer
+        .globl  perfvisor_audit_restorer
+        .type   perfvisor_audit_restorer,@function
+perfvisor_audit_restorer:
+        mov     $15, %eax
+        syscall
+        .size   perfvisor_audit_restorer, .-perfvisor_audit_restorer
 
         .section .note.GNU-stack,"",@progbits

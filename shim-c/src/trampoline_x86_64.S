@@ -17,17 +17,18 @@
         .set    XSAVE_BYTES, 2816            // x87, SSE, AVX, AVX-512 in standard form (2688), aligned
         .set    XSAVE_MASK, 0xe7
 
-// ---------------------------------------------------------------- thread-local storage: 24 bytes
+// ---------------------------------------------------------------- thread-local storage: 32 bytes
         .section .tdata,"awT",@progbits
         .balign 16
         .hidden perfvisor_tls
         .globl  perfvisor_tls
         .type   perfvisor_tls,@object
-        .size   perfvisor_tls,24
+        .size   perfvisor_tls,32
 perfvisor_tls:
         .quad   perfvisor_idle_table         // counter table of this thread; until it has one, the idle one
         .quad   0                            // its Thread
         .quad   0                            // quiet: see Local
+        .quad   0                            // selector
 
         .section .bss.perfvisor,"aw",@nobits
         .balign 4096

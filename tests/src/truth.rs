@@ -7,6 +7,7 @@ use std::path::Path;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Truth {
     values: BTreeMap<(String, String), u64>,
+    lines: u64,
 }
 
 impl Truth {
@@ -20,6 +21,7 @@ impl Truth {
         for line in std::fs::read_to_string(file).unwrap_or_default().lines() {
             let words: Vec<&str> = line.split(' ').collect();
             let [kind, name, value] = words[..] else { panic!("{}: {line:?}", file.display()) };
+            truth.lines += 1;
             let value: u64 = value.parse().unwrap_or_else(|_| panic!("not a number: {line:?}"));
             *truth.values.entry((kind.into(), name.into())).or_default() += value;
         }
@@ -33,6 +35,12 @@ impl Truth {
             .iter()
             .filter(move |((have, _), _)| *have == kind)
             .map(|((_, name), value)| (name.as_str(), *value))
+    }
+
+    /// Lines that were written, each by a system call of its own.
+    #[must_use]
+    pub const fn lines(&self) -> u64 {
+        self.lines
     }
 
     /// The value of one line.

@@ -1,38 +1,38 @@
 //! What an implementation asks of the kernel tells it from another of the same job.
 
-use e2e::{program, run, run_with_input, Perfvisor, Recording, Report, Scratch};
+use e2e::{program, run, run_with_input, Perfvisor, Recording, Scratch};
 use std::path::Path;
 use std::process::Command;
 
 /// Calls of some system calls below `api`.
-fn below(report: &Report, api: &str, names: &[&str]) -> u64 {
-    names.iter().map(|name| report.syscalls_below(api, name).count).sum()
+fn below(recording: &Recording, api: &str, names: &[&str]) -> u64 {
+    let calls = recording.syscalls(&["--api", api]);
+    names.iter().map(|name| calls.all(name).count).sum()
 }
 
 #[test]
 fn stdio_against_read_and_write_against_a_mapping() {
     let recording = Perfvisor::testapp("copier").args(&["64"]).record();
     assert_eq!(recording.outcome.stdout, "wrong 0\n", "{:?}", recording.outcome);
-    let report = recording.report();
     let size = recording.truth.get("size", "bytes");
     assert_eq!(size, 64 << 20);
     // Blocks of 64 KiB, and a read that finds the end.
-    let raw = |name| report.syscalls_below("copy_raw", name);
+    let raw = |name| recording.syscalls_below("copy_raw", name);
     assert_eq!((raw("read").count, raw("write").count), (size / 65536 + 1, size / 65536));
     assert_eq!((raw("read").bytes, raw("write").bytes), (size, size));
     // Blocks of stdio's own 4 KiB buffer, however small the pieces that it is given.
-    let stdio = |name| report.syscalls_below("copy_stdio", name);
+    let stdio = |name| recording.syscalls_below("copy_stdio", name);
     assert_eq!((stdio("read").bytes, stdio("write").bytes), (size, size));
     for name in ["read", "write"] {
         let calls = stdio(name).count;
         assert!((size / 4096..=size / 4096 + 2).contains(&calls), "{name}: {calls}");
     }
     // Nothing is read or written, and nothing moved.
-    assert_eq!(below(&report, "copy_mapped", &["read", "write", "pread64"]), 0);
-    assert_eq!(below(&report, "copy_mapped", &["mmap", "munmap"]), 4);
-    assert_eq!(below(&report, "copy_mapped", &["ftruncate"]), 1);
+    assert_eq!(below(&recording, "copy_mapped", &["read", "write", "pread64"]), 0);
+    assert_eq!(below(&recording, "copy_mapped", &["mmap", "munmap"]), 4);
+    assert_eq!(below(&recording, "copy_mapped", &["ftruncate"]), 1);
     // What the 67 109 calls of fread do to the kernel stands at fread.
-    let fread = report.syscalls_in("fread", "read").count;
+    let fread = recording.syscalls(&[]).inside("fread", "read").count;
     let (least, most) = (size / 4096 * 99 / 100, size / 4096 + 2);
     assert!((least..=most).contains(&fread), "{fread} reads at fread, {least} to {most}");
 }
@@ -63,15 +63,18 @@ fn allocating(preload: Option<&str>) -> Recording {
 fn malloc_of_glibc_against_jemalloc() {
     let jemalloc = "/usr/lib/x86_64-linux-gnu/libjemalloc.so.2";
     assert!(Path::new(jemalloc).is_file(), "apt-get install libjemalloc2");
-    let (glibc, other) = (allocating(None).report(), allocating(Some(jemalloc)).report());
-    let loaded = |report: &Report| {
-        let components = report.table("components");
-        components.iter().any(|row| row["name"].as_str().is_some_and(|n| n.contains("jemalloc")))
+    let (glibc, other) = (allocating(None), allocating(Some(jemalloc)));
+    let loaded = |recording: &Recording| {
+        let report = recording.report();
+        report
+            .table("components")
+            .iter()
+            .any(|row| row["name"].as_str().is_some_and(|n| n.contains("jemalloc")))
     };
     assert!(!loaded(&glibc) && loaded(&other));
     let allocators = ["malloc", "calloc", "realloc", "free"];
-    let sum = |report: &Report, names: &[&str]| -> u64 {
-        allocators.iter().map(|api| below(report, api, names)).sum()
+    let sum = |recording: &Recording, names: &[&str]| -> u64 {
+        allocators.iter().map(|api| below(recording, api, names)).sum()
     };
     // glibc's heap grows at the break; jemalloc takes it from nowhere but mappings, and gives back
     // what it does not need by advice.
@@ -116,10 +119,10 @@ fn syncs_recorded(sql: &str) -> (u64, u64) {
         .args(&[data.to_str().expect("path"), &format!(".read {}", script.display())])
         .record();
     assert_eq!(recording.outcome.code(), Some(0), "{:?}", recording.outcome);
-    let report = recording.report();
     let names = ["fsync", "fdatasync"];
-    let all = names.iter().map(|name| report.syscalls_seen(name)).sum();
-    (all, below(&report, "sqlite3_step", &names))
+    let calls = recording.syscalls(&[]);
+    let all = names.iter().map(|name| calls.all(name).count).sum();
+    (all, below(&recording, "sqlite3_step", &names))
 }
 
 #[test]

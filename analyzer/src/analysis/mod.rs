@@ -5,6 +5,7 @@
 
 pub mod compare;
 mod finding;
+mod footprint;
 mod imbalance;
 mod locks;
 mod off_cpu;
@@ -16,10 +17,11 @@ mod tail;
 mod words;
 
 pub use finding::{Evidence, Finding, FindingKind, Grade, Place};
+pub use footprint::{footprints, Footprint, Spread};
 pub use recording::threads_lost_because;
 pub use syscalls::{
-    categories, sort_lines, sum_all, sum_by, syscall_lines, target_lines, SyscallKey, SyscallLine,
-    SyscallSort, SyscallsBy, TargetLine,
+    categories, lines_by_key, sort_lines, sum_all, sum_by, syscall_lines, target_lines, SyscallKey,
+    SyscallLine, SyscallSort, SyscallsBy, TargetLine,
 };
 
 use crate::model::Profile;

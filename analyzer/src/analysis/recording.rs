@@ -140,7 +140,7 @@ fn reason_of(message: &str) -> Option<&str> {
 /// Why so little was recorded, most certain reason first.
 fn thin(profile: &Profile) -> Option<Finding> {
     let coverage = &profile.coverage;
-    if coverage.calls >= THIN_CALLS {
+    if coverage.calls >= THIN_CALLS || profile.syscalls.count() >= THIN_CALLS {
         return None;
     }
     let filtered: u64 =

@@ -30,7 +30,7 @@ pub enum SyscallsBy {
 /// Order of the rows of such a table.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum SyscallSort {
-    /// Share of all time executing or of all time waiting, whichever is larger.
+    /// Time executing or time waited, whichever is longer.
     #[default]
     Time,
     /// Time waited.
@@ -133,14 +133,30 @@ pub fn syscall_lines(
     sums.into_iter().map(line).collect()
 }
 
+/// Lines of one key together, with the sum of them, most time first; the lines keep their order.
+pub fn lines_by_key(lines: &[SyscallLine]) -> Vec<(SyscallLine, Vec<&SyscallLine>)> {
+    let mut by_key: BTreeMap<SyscallKey, Vec<&SyscallLine>> = BTreeMap::new();
+    for line in lines {
+        by_key.entry(line.key).or_default().push(line);
+    }
+    let sum = |(&key, lines): (&SyscallKey, &Vec<&SyscallLine>)| {
+        let mut sums = SyscallSums::default();
+        lines.iter().for_each(|line| sums.merge(&line.sums));
+        SyscallLine { key, number: 0, entry_only: false, sums }
+    };
+    let mut rows: Vec<SyscallLine> = by_key.iter().map(sum).collect();
+    sort_lines(&mut rows, SyscallSort::Time);
+    rows.into_iter()
+        .map(|row| {
+            let lines = by_key.remove(&row.key).unwrap_or_default();
+            (row, lines)
+        })
+        .collect()
+}
+
 /// Puts the lines in order, most first.
 pub fn sort_lines(lines: &mut [SyscallLine], sort: SyscallSort) {
-    let mut all = SyscallSums::default();
-    lines.iter().for_each(|line| all.merge(&line.sums));
-    let weight = |sums: &SyscallSums| {
-        let part = |part: f64, whole: f64| if whole > 0.0 { part / whole } else { 0.0 };
-        part(sums.exec_ns(), all.exec_ns()).max(part(sums.waited_ns(), all.waited_ns()))
-    };
+    let weight = |sums: &SyscallSums| sums.exec_ns().max(sums.waited_ns());
     let order = |a: &SyscallSums, b: &SyscallSums| match sort {
         SyscallSort::Time => weight(b).total_cmp(&weight(a)),
         SyscallSort::Wait => b.waited_ns().total_cmp(&a.waited_ns()),
@@ -201,7 +217,7 @@ fn target_name(target: &SyscallTarget) -> TargetName<'_> {
 }
 
 /// The uses that are `wanted`, by target; with `each` by system call and futex operation too. Most
-/// time (executing or waiting, whichever is the larger share) first.
+/// time (executing or waiting, whichever is longer) first.
 pub fn target_lines(
     profile: &Profile,
     each: bool,
@@ -220,10 +236,7 @@ pub fn target_lines(
         add_use(line, row);
     }
     let mut lines: Vec<TargetLine> = lines.into_values().map(|(line, _)| line).collect();
-    let exec: f64 = lines.iter().map(|line| line.exec_ns).sum();
-    let wait: f64 = lines.iter().map(|line| line.wait_ns).sum();
-    let weight =
-        |line: &TargetLine| (line.exec_ns / exec.max(1.0)).max(line.wait_ns / wait.max(1.0));
+    let weight = |line: &TargetLine| line.exec_ns.max(line.wait_ns);
     lines.sort_by(|a, b| {
         let place = |line: &TargetLine| (line.image, line.object, line.number, line.operation);
         weight(b)

@@ -32,6 +32,8 @@ pub enum Command {
     Report(ReportArgs),
     /// Print a recorded run's system calls as `strace -c -f` does, by the API that made them
     Syscalls(SyscallsArgs),
+    /// Print what each function asks of the kernel: system calls, bytes and time for each call of it
+    Footprint(FootprintArgs),
     /// Put two recordings side by side and test each difference
     Compare(CompareArgs),
     /// Print the raw records of a trace
@@ -55,8 +57,8 @@ pub enum Command {
 
 /// The commands' names.
 #[rustfmt::skip]
-const COMMANDS: [&str; 9] = [
-    "run", "report", "syscalls", "compare", "dump", "doctor", "hook-path", "completions", "man",
+const COMMANDS: [&str; 10] = [
+    "run", "report", "syscalls", "footprint", "compare", "dump", "doctor", "hook-path", "completions", "man",
 ];
 
 /// `perfvisor run`.
@@ -200,6 +202,35 @@ pub struct SyscallsArgs {
 const SYSCALLS_HELP: &str = "\
 % time, seconds and usecs/call are of executing in the kernel; time blocked stands apart, under
 waited. By fd, rows are of files, peers, pipes and futexes, and only --group and --syscall choose.";
+
+/// `perfvisor footprint`.
+#[derive(Debug, clap::Args)]
+pub struct FootprintArgs {
+    /// Directory of the trace
+    #[arg(value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    pub directory: PathBuf,
+    /// Only functions whose name matches, also without a system call (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub api: Vec<String>,
+    /// Only in thread groups whose name or executable matches (repeatable)
+    #[arg(long, value_name = "GLOB")]
+    pub group: Vec<String>,
+    /// Functions shown; 0 is all
+    #[arg(long, value_name = "N", default_value_t = TextOptions::default().top)]
+    pub top: usize,
+    /// Print JSON, of all functions
+    #[arg(long)]
+    pub json: bool,
+    /// Write one self-contained HTML page to FILE (- is standard output)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    pub html: Option<PathBuf>,
+    /// Columns [default: the terminal's, else 120]
+    #[arg(long, value_name = "N", value_parser = columns)]
+    pub width: Option<usize>,
+    /// Colour the text
+    #[arg(long, value_enum, default_value_t, value_name = "WHEN")]
+    pub color: Color,
+}
 
 /// Which calls are left in.
 #[derive(Debug, clap::Args)]

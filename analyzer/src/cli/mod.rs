@@ -111,6 +111,7 @@ fn dispatch(args: args::Args) -> Result<ExitCode, Failure> {
         args::Command::Run(run) => run::run(&run),
         args::Command::Report(report) => view::report(&report).map(done),
         args::Command::Syscalls(args) => syscalls::syscalls(&args).map(done),
+        args::Command::Footprint(args) => syscalls::footprint(&args).map(done),
         args::Command::Compare(compare) => compare::run(&compare),
         args::Command::Dump(dump) => view::dump(&dump).map(done),
         args::Command::Doctor(doctor) => doctor::doctor(&doctor),

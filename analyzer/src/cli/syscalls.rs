@@ -1,13 +1,13 @@
-//! `perfvisor syscalls`.
+//! `perfvisor syscalls` and `footprint`.
 
 use std::io;
 use std::path::Path;
 
-use perfvisor::analysis::SyscallsBy;
+use perfvisor::analysis::{footprints, SyscallsBy};
 use perfvisor::model::{self, Profile};
 use perfvisor::report::{self, SyscallOptions, TextOptions};
 
-use super::args::{OnlyArgs, SyscallsArgs};
+use super::args::{FootprintArgs, OnlyArgs, SyscallsArgs};
 use super::terminal::Color;
 use super::view::{unreadable, width, write_to, STANDARD_OUTPUT};
 use super::Failure;
@@ -33,6 +33,38 @@ pub fn syscalls(args: &SyscallsArgs) -> Result<(), Failure> {
     write_to(Path::new(STANDARD_OUTPUT), |out| match args.json {
         true => report::syscalls_json(&profile, &options, out),
         false => out.write_all(report::syscalls(&profile, &options).as_bytes()),
+    })
+}
+
+/// `perfvisor footprint`.
+pub fn footprint(args: &FootprintArgs) -> Result<(), Failure> {
+    let profile = recorded(&args.directory)?;
+    let only = OnlyArgs { group: args.group.clone(), api: args.api.clone(), component: Vec::new() };
+    let options = SyscallOptions {
+        text: text_options(&only, args.top, args.width, args.color),
+        ..SyscallOptions::default()
+    };
+    if let Some((what, names)) = report::unmatched(&profile, &options.text) {
+        return Err(Failure::new(what).advise(names));
+    }
+    let found = footprints(
+        &profile,
+        !args.api.is_empty(),
+        |api| options.wants_api(&profile, api),
+        |group| options.wants_group(&profile, group),
+    );
+    if let Some(path) = &args.html {
+        write_to(path, |out| out.write_all(report::footprint_html(&profile, &found).as_bytes()))?;
+    }
+    if args.json {
+        let out = Path::new(STANDARD_OUTPUT);
+        write_to(out, |out| report::footprint_json(&profile, &found, out))?;
+    }
+    if args.html.is_some() || args.json {
+        return Ok(());
+    }
+    write_to(Path::new(STANDARD_OUTPUT), |out| {
+        out.write_all(report::footprint(&profile, &found, &options).as_bytes())
     })
 }
 

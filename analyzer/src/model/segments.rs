@@ -5,13 +5,25 @@ use super::estimate::{estimate, EstimateSum, SegmentSite, SiteEstimate};
 use super::ids::{GroupId, ImageId, ThreadId};
 use super::sums::{ObjectSums, SlowSums, Sums, ThreadSums, WaitSum};
 use super::syscall_cells::add_syscalls;
+use super::syscall_sums::bias as syscall_bias;
 use super::tables::{ImageMap, LocalSite};
 use crate::read::Segment;
-use perfvisor_format::{Cell, ProcessHeader, WaitKind, CELL_FLAG_COLLAPSED};
+use perfvisor_format::{
+    syscall, Cell, ProcessHeader, SyscallCategory, WaitKind, CELL_FLAG_COLLAPSED,
+};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 /// Sites listed per thread.
 const TOP_SITES: usize = 16;
+
+/// What a system call waits for.
+fn wait_kind(number: u32) -> &'static str {
+    match syscall(number) {
+        Some(info) if info.wait != WaitKind::None => info.wait.text(),
+        Some(info) if info.category == SyscallCategory::Network => WaitKind::Network.text(),
+        _ => WaitKind::File.text(),
+    }
+}
 
 /// What a segment's figures are read with.
 #[derive(Clone, Copy)]
@@ -475,7 +487,7 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Waits by kind: of nested blocking calls only the outermost counts.
+    /// Waits by kind: of nested blocking calls, system calls among them, only the outermost counts.
     fn waits_by_kind(&self) -> BTreeMap<&'static str, f64> {
         let mut waits = BTreeMap::new();
         let mut covered = vec![false; self.cells.len()];
@@ -487,6 +499,14 @@ impl<'a> View<'a> {
             if waited && !above {
                 let kind = self.context.map.site(entry.cell.site).wait.text();
                 *waits.entry(kind).or_default() += self.ns(entry.cell.wait_sum as f64);
+            }
+        }
+        // Waits in system calls that no API which blocks has counted.
+        let (bias, _) = syscall_bias(self.context.header);
+        for entry in &self.segment.syscalls {
+            let waited = (entry.cell.wait_sum as f64 - bias * entry.cell.timed as f64).max(0.0);
+            if waited > 0.0 && !entry.path.is_some_and(|path| covered[path as usize]) {
+                *waits.entry(wait_kind(entry.cell.number)).or_default() += self.ns(waited);
             }
         }
         waits

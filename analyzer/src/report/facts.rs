@@ -37,6 +37,9 @@ pub fn summary(profile: &Profile) -> Vec<String> {
         plural(processes.len() as u64, "process")
     ));
     facts.push(format!("{} between components", plural(profile.coverage.calls, "call")));
+    if !profile.syscalls.is_empty() {
+        facts.push(plural(profile.syscalls.count(), "system call"));
+    }
     if let Some(kib) = run.max_rss_kib {
         facts.push(format!("{} resident at most", bytes(kib.saturating_mul(1024))));
     }
@@ -383,6 +386,7 @@ pub fn no_lock(profile: &Profile) -> String {
 /// Why a recording has no call at all, unless a finding says it already.
 pub fn empty_because(profile: &Profile, findings: &[Finding]) -> Option<String> {
     if profile.coverage.calls > 0
+        || profile.syscalls.count() > 0
         || findings.iter().any(|finding| finding.kind == FindingKind::ThinRecording)
     {
         return None;

@@ -7,18 +7,24 @@
 
 mod data;
 mod rows;
+mod system_calls;
 mod waited;
 
-use crate::analysis::Finding;
+use crate::analysis::{Finding, Footprint};
 use crate::model::Profile;
 use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const FRAME: &str = include_str!("html/page.html");
 const STYLE: &str = include_str!("html/style.css");
+const BASE: &str = include_str!("html/base.js");
+const TABLES: &str = include_str!("html/tables.js");
+const START: &str = include_str!("html/start.js");
+/// The footprint's page alone.
+const FOOTPRINT: [&str; 4] = [BASE, TABLES, include_str!("html/footprint.js"), START];
 /// In the order they are read: the first defines what the others use, the last runs them.
-const SCRIPTS: [&str; 11] = [
-    include_str!("html/base.js"),
+const SCRIPTS: [&str; 13] = [
+    BASE,
     include_str!("html/overview.js"),
     include_str!("html/groups.js"),
     include_str!("html/histogram.js"),
@@ -27,27 +33,48 @@ const SCRIPTS: [&str; 11] = [
     include_str!("html/flow.js"),
     include_str!("html/slow.js"),
     include_str!("html/waits.js"),
+    TABLES,
+    include_str!("html/system_calls.js"),
     include_str!("html/recording.js"),
-    include_str!("html/start.js"),
+    START,
 ];
 
 /// The whole page.
 pub fn html(profile: &Profile, findings: &[Finding]) -> String {
-    let data = data::Page::new(profile, findings);
-    page(&format!("perfvisor: {}", data.command), &data, &SCRIPTS)
+    let page = data::Page::new(profile, findings);
+    let title = escape(&format!("perfvisor: {}", page.command));
+    // Serialisation fails only on maps without string keys; the page has none. An empty object
+    // makes the page say that it could not be drawn.
+    let data = script_safe(&serde_json::to_string(&page).unwrap_or_else(|_| "{}".into()));
+    framed(&title, &data, &SCRIPTS.concat())
 }
 
-/// The frame around `data`, which `scripts` draw.
+/// The page of footprints.
+pub fn footprint_html(profile: &Profile, found: &[Footprint]) -> String {
+    let mut document = super::footprint_json::document(profile, found);
+    let footer =
+        format!("Drawn by perfvisor {} from {}.", env!("CARGO_PKG_VERSION"), profile.run.directory);
+    document["footer"] = footer.into();
+    let command = super::names::command_line(&profile.run.command);
+    let title = escape(&format!("perfvisor footprint: {command}"));
+    framed(&title, &script_safe(&document.to_string()), &FOOTPRINT.concat())
+}
+
+/// The page that `scripts` draw of `data`.
 pub(super) fn page(title: &str, data: &impl Serialize, scripts: &[&str]) -> String {
-    // Serialisation fails only on maps without string keys; a page has none. An empty object
-    // makes the page say that it could not be drawn.
+    // As above, serialisation does not fail.
     let data = script_safe(&serde_json::to_string(data).unwrap_or_else(|_| "{}".into()));
+    framed(&escape(title), &data, &scripts.concat())
+}
+
+fn framed(title: &str, data: &str, script: &str) -> String {
+    let nonce = nonce(data);
     fill(&[
-        ("nonce", &nonce(&data)),
-        ("title", &escape(title)),
+        ("nonce", &nonce),
+        ("title", title),
         ("style", STYLE),
-        ("script", &scripts.concat()),
-        ("data", &data),
+        ("script", script),
+        ("data", data),
     ])
 }
 

@@ -4,6 +4,7 @@
 //! finds the name it stands for. Registers and addresses are strings (`"0x…"`), because a JSON
 //! number does not hold 64 bits everywhere.
 
+use super::json_syscalls::SystemCalls;
 use super::lookup::Lookup;
 use crate::analysis::Finding;
 use crate::model::{ApiRow, CallNode, FlowEdge, Profile, SlowCall, WaitObject};
@@ -54,12 +55,13 @@ impl Serialize for Report<'_> {
         map.serialize_entry("slow_calls", &Named(&profile.slow_calls, names, name_slow_call))?;
         map.serialize_entry("wait_objects", &Named(&profile.wait_objects, names, name_object))?;
         map.serialize_entry("events", &profile.events)?;
+        map.serialize_entry("syscalls", &SystemCalls(profile, names))?;
         map.end()
     }
 }
 
 /// A list whose elements get names added, one at a time so that memory stays small.
-struct Named<'a, T>(&'a [T], Lookup<'a>, fn(&T, Lookup, &mut Map<String, Value>));
+pub struct Named<'a, T>(pub &'a [T], pub Lookup<'a>, pub fn(&T, Lookup, &mut Map<String, Value>));
 
 impl<T: Serialize> Serialize for Named<'_, T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

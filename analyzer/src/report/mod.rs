@@ -10,8 +10,10 @@ pub mod compare;
 mod errno;
 mod facts;
 mod filter;
+mod footprint_json;
 mod html;
 mod json;
+mod json_syscalls;
 mod lookup;
 mod names;
 mod options;
@@ -26,12 +28,13 @@ mod text;
 mod units;
 
 pub use filter::unmatched;
-pub use html::html;
+pub use footprint_json::{footprint_json, SCHEMA as FOOTPRINT_SCHEMA};
+pub use html::{footprint_html, html};
 pub use json::{json, SCHEMA as JSON_SCHEMA};
 pub use options::{SortBy, TextOptions};
 pub use syscall_json::{syscalls_json, SCHEMA as SYSCALLS_SCHEMA};
 pub use syscall_options::{SyscallOptions, SYSCALLS_BY, SYSCALL_SORTS};
-pub use text::{syscalls, text};
+pub use text::{footprint, syscalls, text};
 
 #[cfg(test)]
 mod sample;

@@ -3,8 +3,8 @@
 use super::errno::errno_name;
 use super::lookup::Lookup;
 use super::units::{bytes, count, plural, share, time};
-use crate::analysis::sum_all;
-use crate::model::{syscall_name, Profile, SyscallOutside, SyscallSums};
+use crate::analysis::{sum_all, TargetLine};
+use crate::model::{syscall_name, Profile, SlowSyscall, SyscallOutside, SyscallSums, TargetKind};
 
 /// Names that are listed before "and more".
 const NAMES_SHOWN: usize = 6;
@@ -198,4 +198,37 @@ pub fn futex_operation(operation: u32) -> String {
         "lock_pi2",
     ];
     NAMES.get(operation as usize).map_or_else(|| operation.to_string(), |name| (*name).to_owned())
+}
+
+/// What a slow system call returned: a number, an address or an error's name.
+pub fn result_text(call: &SlowSyscall) -> String {
+    match (call.errno(), call.result) {
+        (Some(errno), _) => errno_name(errno),
+        (None, result) if (0..1 << 40).contains(&result) => result.to_string(),
+        (None, result) => format!("{result:#x}"),
+    }
+}
+
+/// What a slow system call was made on; empty when it is not known.
+pub fn on_target(profile: &Profile, call: &SlowSyscall) -> String {
+    let target = call.target.and_then(|id| profile.syscalls.targets.get(id.index()));
+    target.map_or_else(String::new, |target| match target.name.as_str() {
+        "" => format!("{} {:#x}", target.kind.text(), target.object),
+        name => format!("{} {name}", target.kind.text()),
+    })
+}
+
+/// What a target is called.
+pub fn target_text(line: &TargetLine) -> String {
+    let name = match (line.name.as_str(), line.object) {
+        ("", 0) => String::new(),
+        ("", object) if line.kind == TargetKind::Futex => format!("{object:#x}"),
+        ("", object) => format!("#{object}"),
+        (name, _) => name.to_owned(),
+    };
+    if line.objects > 1 {
+        format!("{name} ({} times)", line.objects)
+    } else {
+        name
+    }
 }

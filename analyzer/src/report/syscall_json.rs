@@ -62,11 +62,8 @@ pub fn syscalls_json(
 
 /// The numbers of some system calls, waiting and executing apart.
 pub(super) fn sums(sums: &SyscallSums) -> Map<String, Value> {
-    let errnos: Map<String, Value> = sums
-        .errnos
-        .iter()
-        .map(|(&errno, &errors)| (super::errno::errno_name(errno), errors.into()))
-        .collect();
+    let errnos: Map<String, Value> =
+        sums.errnos.iter().map(|(errno, &errors)| (errno.to_string(), errors.into())).collect();
     let mut map = Map::new();
     let timed = sums.timed != 0;
     let known = |ns: f64| if timed { json!(ns) } else { Value::Null };

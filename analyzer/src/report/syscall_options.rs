@@ -4,7 +4,9 @@ use super::filter::Filter;
 use super::names::quoted;
 use super::options::{passes, TextOptions};
 use crate::analysis::{SyscallSort, SyscallsBy};
-use crate::model::{category_text, syscall_category, syscall_name, Profile, SyscallRow};
+use crate::model::{
+    category_text, syscall_category, syscall_name, ApiId, GroupId, Profile, SyscallRow,
+};
 
 /// What a row of the table is about besides the system call, with the words a command line knows.
 pub const SYSCALLS_BY: [(&str, SyscallsBy); 6] = [
@@ -45,6 +47,16 @@ impl SyscallOptions {
     /// Whether the row passes all filters.
     pub fn wants(&self, profile: &Profile, row: &SyscallRow) -> bool {
         self.wants_number(row.number) && Filter::new(profile, &self.text).syscall(row)
+    }
+
+    /// Whether the API itself passes.
+    pub fn wants_api(&self, profile: &Profile, api: ApiId) -> bool {
+        Filter::new(profile, &self.text).api(Some(api))
+    }
+
+    /// Whether the thread group passes.
+    pub fn wants_group(&self, profile: &Profile, group: GroupId) -> bool {
+        Filter::new(profile, &self.text).group(group)
     }
 
     /// Whether the system call passes, by its name or category.

@@ -2,14 +2,17 @@
 
 mod apis;
 mod flow;
+mod footprint;
 mod groups;
 mod head;
 mod processes;
 mod slow;
 mod syscalls;
+mod system_calls;
 mod tree;
 mod waits;
 
+pub use footprint::footprint;
 pub use syscalls::syscalls;
 
 use super::filter::Filter;
@@ -39,6 +42,7 @@ pub fn text(profile: &Profile, findings: &[Finding], options: &TextOptions) -> S
     if options.tree {
         tree::draw(&mut page);
     }
+    system_calls::draw(&mut page);
     flow::draw(&mut page);
     slow::draw(&mut page);
     waits::draw(&mut page);

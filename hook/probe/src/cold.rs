@@ -23,8 +23,6 @@ pub struct ColdCalls {
     pub special: extern "C" fn(u64, u64, u64) -> u64,
     /// Learns what a descriptor leads to: (thread, descriptor, 0) → its `descriptors::Descriptor` word.
     pub descriptor: extern "C" fn(u64, u64, u64) -> u64,
-    /// A connection was accepted: (its descriptor, the call's six arguments, 0) → 0.
-    pub named: extern "C" fn(u64, u64, u64) -> u64,
     /// How the frame of the code that an address returns to is laid out: (address, 0, 0) → a word of
     /// `unwind::word_of`, which it has also learnt.
     pub unwind_row: extern "C" fn(u64, u64, u64) -> u64,
@@ -46,7 +44,6 @@ pub static mut COLD: ColdCalls = ColdCalls {
     collect: nothing,
     special: nothing,
     descriptor: nothing,
-    named: nothing,
     unwind_row: nothing,
     restricted: nothing,
 };

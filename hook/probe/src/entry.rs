@@ -150,19 +150,11 @@ unsafe fn timed(
             }
             return null_mut();
         }
-        if info.flags & (sites::COUNT_ONLY | sites::SPECIAL) != 0 || (*thread).rescan != 0 {
-            unusual(frame, site, info, thread);
-            if info.flags & sites::COUNT_ONLY != 0 {
-                let gap = if info.flags & sites::SPECIAL != 0 { 1 } else { COUNT_ONLY_GAP };
-                advance(state, word, gap);
-                notes::leave(thread, slot, site);
-                return null_mut();
-            }
-            if info.flags & sites::BY_NUMBER != 0 && !by_number(frame, &mut info) {
-                advance(state, word, 1);
-                notes::leave(thread, slot, site);
-                return null_mut();
-            }
+        let unusual = info.flags & (sites::COUNT_ONLY | sites::SPECIAL) != 0;
+        if (unusual || (*thread).rescan != 0)
+            && !stays(frame, slot, word, site, &mut info, thread, state)
+        {
+            return null_mut();
         }
         let blocked = info.flags & sites::ALWAYS_TIMED != 0
             && sites::would_block(site, (*frame).args[0])
@@ -199,6 +191,37 @@ unsafe fn timed(
             every::remember(thread, entry);
         }
         entry
+    }
+}
+
+/// Does what is unusual about a call; false when it is only counted and passed on.
+#[cold]
+unsafe fn stays(
+    frame: *mut Frame,
+    slot: u64,
+    word: *mut u64,
+    site: usize,
+    info: &mut SiteInfo,
+    thread: *mut Thread,
+    state: *mut SiteState,
+) -> bool {
+    // SAFETY: contract of `timed`.
+    unsafe {
+        unusual(frame, site, *info, thread);
+        let gap = if info.flags & sites::COUNT_ONLY != 0 {
+            if info.flags & sites::SPECIAL != 0 {
+                1
+            } else {
+                COUNT_ONLY_GAP
+            }
+        } else if info.flags & sites::BY_NUMBER != 0 && !by_number(frame, info) {
+            1
+        } else {
+            return true;
+        };
+        advance(state, word, gap);
+        notes::leave(thread, slot, site);
+        false
     }
 }
 

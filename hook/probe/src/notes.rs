@@ -22,6 +22,7 @@ use crate::shadow::on_own_stack;
 use crate::sites;
 use crate::thread::{reference, Thread};
 use crate::unwind::Walk;
+use perfvisor_format::MAX_SITES;
 
 /// Notes of a thread.
 pub const NOTES: usize = 5;
@@ -117,8 +118,15 @@ pub unsafe fn innermost_timed(thread: *const Thread, sp: u64) -> *mut Entry {
 pub struct Path {
     /// Reference of its cell; 0 = none.
     pub cell: u32,
-    /// The outermost stack slot looked at for it, if a note took part; else 0.
+    /// The stack slot of its innermost call, if a note told of it; else 0.
     pub slot: u64,
+}
+
+/// What the notes say at one moment: a signal handler's calls may change them at any other.
+struct Seen {
+    /// Where each note's return address stands; 0 = it is no candidate, or not open.
+    slots: [u64; NOTES],
+    sites: [u32; NOTES],
 }
 
 /// The call path where `walk` begins, below the timed call `above` (or null): its cell, then one for each open
@@ -141,16 +149,18 @@ pub unsafe fn path_at(thread: *mut Thread, walk: Walk, above: *const Entry) -> P
         if (*thread).max_gap == 1 || !on_own_stack(thread, walk.sp) {
             return path;
         }
-        let candidates = candidates(thread, walk.sp, limit);
-        if candidates == 0 {
+        let mut seen = candidates(thread, walk.sp, limit);
+        if highest(&seen.slots) == 0 {
             return path;
         }
-        let mut open = open_ones(thread, walk, candidates);
-        while open != 0 {
-            let class = outermost(thread, walk.sp, open);
-            open &= !(1 << class);
-            let note = note(thread, class);
-            let state = path::site_state(thread, (*note).site as usize);
+        keep_open(thread, walk, &mut seen);
+        loop {
+            let slot = highest(&seen.slots);
+            if slot == 0 {
+                return path;
+            }
+            let site = take(&mut seen, slot);
+            let state = path::site_state(thread, site as usize);
             if state.is_null() {
                 return path;
             }
@@ -158,90 +168,92 @@ pub unsafe fn path_at(thread: *mut Thread, walk: Walk, above: *const Entry) -> P
             if cell.is_null() {
                 return path;
             }
-            path = Path { cell: reference(thread, cell), slot: slot_of(note, walk.sp) };
+            path = Path { cell: reference(thread, cell), slot };
         }
-        path
     }
 }
 
-/// Where the return address of `note` stands, seen from `sp`.
+/// The outermost slot; 0 = none.
 #[inline(always)]
-unsafe fn slot_of(note: *const Note, sp: u64) -> u64 {
-    // SAFETY: live by contract.
-    sp.wrapping_add(u64::from(unsafe { (*note).slot_low }.wrapping_sub(sp as u32)))
-}
-
-/// Bit per class: its note's return address still stands where it was, between `sp` and `limit`.
-#[inline(always)]
-unsafe fn candidates(thread: *const Thread, sp: u64, limit: u64) -> u32 {
+fn highest(slots: &[u64; NOTES]) -> u64 {
     let (mut found, mut class) = (0, 0);
     while class < NOTES {
-        // SAFETY: a slot is read between `sp` and `limit`, both on the thread's own stack.
+        if slots[class] > found {
+            found = slots[class];
+        }
+        class += 1;
+    }
+    found
+}
+
+/// Takes the note at `slot` out; its site.
+#[inline(always)]
+fn take(seen: &mut Seen, slot: u64) -> u32 {
+    let (mut site, mut class) = (0, 0);
+    while class < NOTES {
+        if seen.slots[class] == slot {
+            seen.slots[class] = 0;
+            site = seen.sites[class];
+        }
+        class += 1;
+    }
+    site
+}
+
+/// The notes whose return address still stands where it was, between `sp` and `limit`.
+#[inline(always)]
+unsafe fn candidates(thread: *const Thread, sp: u64, limit: u64) -> Seen {
+    let mut seen = Seen { slots: [0; NOTES], sites: [0; NOTES] };
+    let mut class = 0;
+    while class < NOTES {
+        // SAFETY: a slot is read between `sp` and `limit`, both on the thread's own stack. Volatile: read
+        // once, whatever a handler does.
         unsafe {
-            let note = note(thread, class);
-            let slot = slot_of(note, sp);
+            let note = note(thread, class).read_volatile();
+            let slot = sp.wrapping_add(u64::from(note.slot_low.wrapping_sub(sp as u32)));
             if slot < limit
                 && slot >= sp
-                && (*note).return_address != 0
-                && (slot as *const u64).read_volatile() == (*note).return_address
+                && note.return_address != 0
+                && (note.site as usize) < MAX_SITES
+                && (slot as *const u64).read_volatile() == note.return_address
             {
-                found |= 1 << class;
+                seen.slots[class] = slot;
+                seen.sites[class] = note.site;
             }
         }
         class += 1;
     }
-    found
+    seen
 }
 
-/// The class of the outermost of `notes` (one bit each, at least one).
+/// Drops the candidates whose calls are over: those whose slot the walk does not come by.
 #[inline(always)]
-unsafe fn outermost(thread: *const Thread, sp: u64, notes: u32) -> usize {
-    let (mut highest, mut found, mut class) = (0, 0, 0);
-    while class < NOTES {
-        // SAFETY: live by contract.
-        let slot = unsafe { slot_of(note(thread, class), sp) };
-        if notes & (1 << class) != 0 && slot >= highest {
-            highest = slot;
-            found = class;
-        }
-        class += 1;
-    }
-    found
-}
-
-/// Those of `candidates` that the walk comes by.
-#[inline(always)]
-unsafe fn open_ones(thread: *const Thread, mut walk: Walk, candidates: u32) -> u32 {
+unsafe fn keep_open(thread: *const Thread, mut walk: Walk, seen: &mut Seen) {
     // SAFETY: contract of `path_at`.
     unsafe {
-        let sp = walk.sp;
-        let last = slot_of(note(thread, outermost(thread, sp, candidates)), sp);
+        let last = highest(&seen.slots);
         let (low, high) = ((*thread).stack_low, (*thread).stack_high);
-        let (mut open, mut frames) = (0, 0);
-        while frames < FRAMES {
+        let mut open = [false; NOTES];
+        let (mut frames, mut complete) = (0, false);
+        while frames < FRAMES && !complete {
             let Some(slot) = walk.step(low, high) else { break };
             let mut class = 0;
             while class < NOTES {
-                if candidates & (1 << class) != 0 && slot_of(note(thread, class), sp) == slot {
-                    open |= 1 << class;
-                }
+                open[class] |= seen.slots[class] == slot;
                 class += 1;
             }
-            if slot >= last {
-                return open;
-            }
+            complete = slot >= last;
             frames += 1;
         }
-        // Above here nothing is proved; below it all was seen.
         let mut class = 0;
         while class < NOTES {
-            let note = note(thread, class);
-            let likely = sites::info((*note).site as usize).flags & sites::MAKES_SYSTEM_CALLS != 0;
-            if candidates & (1 << class) != 0 && likely && slot_of(note, sp) >= walk.sp {
-                open |= 1 << class;
+            // Above where the walk ended nothing is proved; below it all was seen.
+            let unproved = !complete && seen.slots[class] >= walk.sp;
+            let flags = sites::info(seen.sites[class] as usize).flags;
+            if !open[class] && !(unproved && flags & sites::MAKES_SYSTEM_CALLS != 0) {
+                seen.slots[class] = 0;
             }
             class += 1;
         }
-        open
     }
 }

@@ -139,6 +139,9 @@ pub struct Local {
     /// Low half: how deep the thread is in work of the hook's own, whose system calls are not the host's.
     /// High half: it is about to fork or has just forked.
     pub quiet: u64,
+    /// Syscall User Dispatch (`--syscall-audit`): 1 = system calls made elsewhere than in this library are
+    /// reported.
+    pub selector: u8,
 }
 
 unsafe extern "C" {

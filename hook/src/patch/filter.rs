@@ -53,9 +53,16 @@ impl Filter {
         }
     }
 
-    /// A filter on components alone, by one list of globs.
-    pub fn of_components(globs_of: &[u8]) -> Self {
-        Self::new(globs_of, b"", b"", b"")
+    /// A filter on components alone, by one list of globs; a `!` in front of one excludes.
+    pub fn of_components(list: &[u8]) -> Self {
+        let (mut filter, all) = (Self::NONE, globs(list));
+        for glob in all {
+            match glob.strip_prefix(b"!") {
+                Some(excluded) => filter.exclude_components.push(excluded.to_vec()),
+                None => filter.include_components.push(glob),
+            }
+        }
+        filter
     }
 
     /// Whether the component with path `path` is wanted for itself.
@@ -86,6 +93,13 @@ mod tests {
     fn nothing_is_excluded_by_default() {
         assert!(Filter::default().allows(CALLER, TARGET, b"read"));
         assert!(Filter::new(b"", b" , ", b"", b"").allows(CALLER, b"", b"read"));
+    }
+
+    #[test]
+    fn one_list_may_include_and_exclude() {
+        let by = |list: &[u8]| Filter::of_components(list).allows_component(TARGET);
+        assert!(by(b"") && by(b"libc.so*") && by(b"!libm*") && by(b"lib*,!libm*"));
+        assert!(!by(b"!libc.so*") && !by(b"libm*") && !by(b"lib*,!libc*"));
     }
 
     #[test]

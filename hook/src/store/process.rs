@@ -163,7 +163,8 @@ fn fill_header(config: &Config, parent: u32, forked: bool) {
         | u64::from(config.flight_ns != 0) << 2
         | u64::from(config.self_calls) << 3
         | u64::from(!config.apis()) << 4
-        | u64::from(!config.system_calls()) << 5;
+        | u64::from(!config.system_calls()) << 5
+        | u64::from(config.syscall_audit) << 6;
     header.flight_ns = config.flight_ns;
     header.committed = PROCESS_HEADER_BYTES as u64;
 }

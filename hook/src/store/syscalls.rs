@@ -51,6 +51,17 @@ pub fn create() {
     }
 }
 
+/// Counts a call that the audit found to be missed.
+pub fn missed(number: usize) {
+    let table = MISSED.load(Ordering::Acquire);
+    if !table.is_null() {
+        let number = number.min(perfvisor_format::SYSCALL_NUMBERS - 1);
+        // SAFETY: a table of SYSCALL_NUMBERS words that stays mapped.
+        unsafe { core::sync::atomic::AtomicU64::from_ptr(table.add(number)) }
+            .fetch_add(1, Ordering::Relaxed);
+    }
+}
+
 /// A forked child counts no more in its parent's file.
 pub fn forget() {
     // SAFETY: aligned words of the trampoline's, only changed atomically.

@@ -24,6 +24,8 @@ pub fn notes(a: &[Run], b: &[Run], comparison: &Comparison) -> Vec<String> {
 
 fn percent(share: f64) -> String {
     match share {
+        // How far beyond does not matter.
+        s if s >= 99.0 => "100× and more".into(),
         s if s >= 9.995 => format!("{:.0}×", s + 1.0),
         s if s >= 0.0995 => format!("{:.0}%", s * 100.0),
         s => format!("{:.1}%", s * 100.0),
@@ -187,5 +189,6 @@ mod tests {
         assert_eq!(percent(0.034), "3.4%");
         assert_eq!(percent(0.44), "44%");
         assert_eq!(percent(12.0), "13×");
+        assert_eq!(percent(8_677.0), "100× and more");
     }
 }

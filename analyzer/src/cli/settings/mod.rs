@@ -67,6 +67,8 @@ pub static SETTINGS: &[Setting] = &[
         "Record only calls between components (apis) or only system calls (syscalls) [default: both]"),
     hook("syscall-component", "PERFVISOR_SYSCALL_COMPONENT", Kind::Globs, "GLOBS",
         "Record only system calls made by code of components whose file name matches"),
+    hook("syscall-audit", "PERFVISOR_SYSCALL_AUDIT", Kind::Switch { default: false }, "BOOL",
+        "Count the system calls that are not seen (dear: some microseconds for each of these)"),
     hook("self-calls", "PERFVISOR_SELF_CALLS", Kind::Switch { default: false }, "BOOL",
         "Also record calls of a component to itself through its own PLT"),
     hook("rewrite-calls", "PERFVISOR_REWRITE_CALLS", Kind::Switch { default: true }, "BOOL",

@@ -1,12 +1,14 @@
 //! What the page is told: the profile with names in place of ids, cut to what a browser can draw.
 
 use super::rows::{CallRow, FlowData, Group, TreeRow};
+use super::system_calls::SystemCalls;
 use super::waited::{Object, Slow};
 use crate::analysis::Finding;
 use crate::model::{Image, Profile, ThreadGroup};
 use crate::report::facts;
 use crate::report::lookup::Lookup;
 use crate::report::names::command_line;
+use crate::report::syscall_facts;
 use crate::report::units::{bytes, count, plural, share, time};
 use serde::Serialize;
 
@@ -34,6 +36,7 @@ pub struct Page<'a> {
     objects: Vec<Object<'a>>,
     no_lock: String,
     objects_cut: usize,
+    system_calls: Option<SystemCalls<'a>>,
     footer: String,
 }
 
@@ -93,8 +96,8 @@ impl<'a> Page<'a> {
             wall: run.wall_ns,
             losses: facts::losses(profile),
             empty: facts::empty_because(profile, findings),
-            coverage: facts::coverage(profile),
-            overhead: facts::overhead(profile),
+            coverage: [facts::coverage(profile), syscall_facts::coverage(profile)].concat(),
+            overhead: overhead(profile),
             messages: profile
                 .images
                 .iter()
@@ -114,6 +117,7 @@ impl<'a> Page<'a> {
             objects,
             no_lock: facts::no_lock(profile),
             objects_cut,
+            system_calls: SystemCalls::new(profile, names),
             footer: format!(
                 "Drawn by perfvisor {} from {}.",
                 env!("CARGO_PKG_VERSION"),
@@ -121,6 +125,13 @@ impl<'a> Page<'a> {
             ),
         }
     }
+}
+
+/// What recording cost, the system calls besides.
+fn overhead(profile: &Profile) -> Option<String> {
+    let facts = [facts::overhead(profile), syscall_facts::overhead(profile)];
+    let said: Vec<String> = facts.into_iter().flatten().collect();
+    (!said.is_empty()).then(|| said.join(" "))
 }
 
 fn cards(profile: &Profile) -> Vec<Card> {

@@ -14,13 +14,14 @@ pub(super) fn draw(page: &mut Page) {
     if profile.groups.is_empty() {
         return;
     }
-    page.section(
-        "THREAD GROUPS",
-        "Threads that began in the same function. wait: blocked in a library call \
+    let call = if profile.syscalls.is_empty() { "library call" } else { "library or system call" };
+    let caption = format!(
+        "Threads that began in the same function. wait: blocked in a {call} \
          that was seen; exec: not so; off-CPU: the part of exec (at least) without a CPU, ready to \
          run or blocked where nothing is seen; max/mean and CV: how unequal the exec times of members are that share work, those \
-         of one process or workers forked by one (1.00× and 0% = equal).",
+         of one process or workers forked by one (1.00× and 0% = equal)."
     );
+    page.section("THREAD GROUPS", &caption);
     let mut table = Table::new(vec![
         Column::name("group", 0, 24),
         Column::number("threads", 0),

@@ -5,6 +5,7 @@ use crate::analysis::{Finding, Grade};
 use crate::report::facts::{coverage, empty_because, losses, overhead, summary};
 use crate::report::names::{clean, command_line, cut};
 use crate::report::style::Tone;
+use crate::report::syscall_facts;
 use crate::report::units::{plural, time};
 
 /// Findings shown when there is a limit at all.
@@ -50,8 +51,11 @@ fn recording(page: &mut Page) {
     for fact in coverage(page.profile) {
         page.bullet(Tone::Plain, &fact);
     }
-    if let Some(fact) = overhead(page.profile) {
+    for fact in syscall_facts::coverage(page.profile) {
         page.bullet(Tone::Plain, &fact);
+    }
+    for fact in overhead(page.profile).iter().chain(&syscall_facts::overhead(page.profile)) {
+        page.bullet(Tone::Plain, fact);
     }
     for (at_ns, text) in page.profile.images.iter().flat_map(|image| &image.messages).take(8) {
         page.bullet(Tone::Notice, &format!("At {}: {text}", time(*at_ns as f64)));

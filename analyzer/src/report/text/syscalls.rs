@@ -11,7 +11,9 @@ use crate::report::filter::Filter;
 use crate::report::lookup::Lookup;
 use crate::report::names::{clean, command_line, cut};
 use crate::report::style::Tone;
-use crate::report::syscall_facts::{coverage, errnos, futex_operation, losses, overhead, totals};
+use crate::report::syscall_facts::{
+    coverage, errnos, futex_operation, losses, overhead, target_text, totals,
+};
 use crate::report::syscall_options::SyscallOptions;
 use crate::report::table::{Column, Field, Table};
 use crate::report::units::{bytes, count, share, time};
@@ -177,21 +179,6 @@ fn nonzero(value: u64) -> String {
         String::new()
     } else {
         count(value)
-    }
-}
-
-/// What a target is called.
-pub(super) fn target_text(line: &TargetLine) -> String {
-    let name = match (line.name.as_str(), line.object) {
-        ("", 0) => String::new(),
-        ("", object) if line.kind == crate::model::TargetKind::Futex => format!("{object:#x}"),
-        ("", object) => format!("#{object}"),
-        (name, _) => name.to_owned(),
-    };
-    if line.objects > 1 {
-        format!("{name} ({} times)", line.objects)
-    } else {
-        name
     }
 }
 

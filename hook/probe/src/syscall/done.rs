@@ -12,7 +12,7 @@ use crate::guard;
 use crate::notes;
 use crate::sites;
 use crate::thread::{at, idle_table, local, reference, Thread};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use perfvisor_format::{
     syscall, BlockKind, Cell, SlowSyscall, SyscallCell, SyscallInfo, SyscallObject, WaitKind,
     SYSCALL_ENTRY_ONLY, SYSCALL_NUMBERS, SYSCALL_WAITS,
@@ -84,6 +84,18 @@ unsafe fn guarded(frame: *const SyscallFrame) -> *mut Thread {
     }
 }
 
+/// System calls that are not led here are looked for (`--syscall-audit`). Every call is timed then.
+pub static AUDIT: AtomicBool = AtomicBool::new(false);
+
+/// Lets the calling thread's system calls pass wherever they are made, or not.
+#[inline(always)]
+unsafe fn select(selector: u8) {
+    if AUDIT.load(Ordering::Relaxed) {
+        // SAFETY: the calling thread's own byte, which the kernel reads.
+        unsafe { (&raw mut (*local()).selector).write_volatile(selector) };
+    }
+}
+
 /// A timed system call returned.
 ///
 /// # Safety
@@ -93,6 +105,7 @@ pub unsafe extern "C" fn perfvisor_syscall_probe_done(frame: *mut SyscallFrame) 
     // SAFETY: the assembly's own frame.
     unsafe {
         let number = (*frame).number;
+        select(1);
         if number == SECCOMP || (number == PRCTL && (*frame).args[0] == PR_SET_SECCOMP) {
             cold::call(cold::calls().restricted, 0, 0, 0);
         }
@@ -134,6 +147,8 @@ pub unsafe extern "C" fn perfvisor_syscall_probe_error(frame: *mut SyscallFrame)
 pub unsafe extern "C" fn perfvisor_syscall_probe_begin(frame: *mut SyscallFrame) {
     // SAFETY: the assembly's own frame.
     unsafe {
+        // It is made in its place now, and the next one that comes back here ends that.
+        select(0);
         let thread = guarded(frame);
         if thread.is_null() {
             return unplaced((*frame).number);
@@ -216,11 +231,16 @@ unsafe fn record(thread: *mut Thread, frame: *mut SyscallFrame) {
         }
         judge(thread, frame, found, duration, name);
         (*(*thread).segment).last_tsc = (*frame).end;
-        if !turn && (*found).gap > 1 && !info.entry_only {
+        if !turn && (*found).gap > 1 && !must_come(number) {
             fast::remember(thread, frame, found, object, slot);
         }
         closes(number, frame);
     }
+}
+
+/// Whether the probe must see every call of `number`, so that none may take the fast way.
+const fn must_come(number: u32) -> bool {
+    descriptors::changes(number) || number == PRCTL as u32 || number == SECCOMP as u32
 }
 
 /// What a call took.

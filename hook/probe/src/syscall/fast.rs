@@ -12,7 +12,8 @@ use perfvisor_format::{SyscallCell, SyscallObject};
 pub const FAST: usize = 32;
 
 /// A call is like this one if all of it is the same: the same place in the same frame on the stack,
-/// below the same timed call and the same notes, on the same object. Read by the assembly.
+/// below the same timed call and the same notes, on the same object. Read by the assembly, which finds it
+/// by the site and the stack pointer.
 #[derive(Clone, Copy)]
 #[repr(C)]
 pub struct Fast {
@@ -34,8 +35,10 @@ pub struct Fast {
     pub object: *mut SyscallObject,
     /// Its first argument.
     pub argument: u64,
-    /// Version of the descriptors.
-    pub version: u64,
+    /// What the descriptor in its first argument leads to.
+    pub word: u32,
+    /// Zero.
+    pub reserved_word: u32,
     /// Number of the place.
     pub site: u32,
     /// Cell of `top`.
@@ -69,7 +72,8 @@ pub unsafe fn remember(
 ) {
     // SAFETY: contract handed on.
     unsafe {
-        let fast = crate::thread::fast(thread, (*frame).site as usize);
+        let sp = (*frame).sp - HELD_BELOW;
+        let fast = crate::thread::fast(thread, (*frame).site as usize + (sp as u32 >> 4) as usize);
         let top = (*thread).top;
         let (note, others) = notes(thread);
         // First, so that a handler's calls in between do not find a mixture.
@@ -88,9 +92,9 @@ pub unsafe fn remember(
         (*fast).cell = cell;
         (*fast).object = if object.is_null() { unknown() } else { object };
         (*fast).argument = (*frame).args[0];
-        (*fast).version = descriptors::version();
+        (*fast).word = descriptors::known((*frame).args[0]).0;
         (*fast).site = (*frame).site as u32;
         crate::shadow::step();
-        (*fast).sp = (*frame).sp - HELD_BELOW;
+        (*fast).sp = sp;
     }
 }

@@ -18,5 +18,6 @@ mod object;
 pub mod seam;
 
 pub use cell::find as find_cell;
+pub use done::AUDIT;
 pub use fast::{Fast, FAST};
 pub use object::{find as find_object, Name};

@@ -64,6 +64,7 @@ const _: () = {
     assert!(size_of::<Thread>() <= crate::thread::FAST_AT && crate::thread::FAST_AT == 512);
     assert!(offset_of!(Entry, place) == 48);
     assert!(offset_of!(Local, quiet) == 16);
+    assert!(offset_of!(Local, selector) == 24);
     assert!(offset_of!(Fast, sp) == 0);
     assert!(offset_of!(Fast, top) == 8);
     assert!(offset_of!(Fast, note) == 16);
@@ -73,7 +74,8 @@ const _: () = {
     assert!(offset_of!(Fast, cell) == 48);
     assert!(offset_of!(Fast, object) == 56);
     assert!(offset_of!(Fast, argument) == 64);
-    assert!(offset_of!(Fast, version) == 72);
+    assert!(offset_of!(Fast, word) == 72);
+    assert!(crate::descriptors::DESCRIPTORS == 65536);
     assert!(offset_of!(Fast, site) == 80);
     assert!(offset_of!(Fast, top_cell) == 84);
     assert!(size_of::<Fast>() == 128);

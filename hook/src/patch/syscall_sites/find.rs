@@ -17,13 +17,17 @@ use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::ops::Range;
 use goblin::elf64::program_header::PF_X;
-use iced_x86::{Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register};
+use iced_x86::{
+    Decoder, DecoderOptions, FlowControl, Instruction, Mnemonic, OpKind, Register, RflagsBits,
+};
 use perfvisor_format::SyscallSkip;
 
 /// Bytes of `jmp rel32`.
 pub const JUMP: usize = 5;
 /// Instructions looked at before a `syscall`.
 const BEFORE: usize = 8;
+/// Instructions looked at behind it.
+const BEHIND: usize = 64;
 /// Longest function that is walked.
 const LONGEST: usize = 1 << 16;
 
@@ -79,7 +83,10 @@ pub fn find(component: &Component, alone: bool) -> Sites {
             // Assembly without unwind information (clone), or with one that begins a byte early.
             let bare = bare_length(code, offset, &functions, address);
             if let Some(length) = bare {
-                sites.found.extend(bare_site(code, offset, address, length));
+                match bare_site(code, offset, address, length) {
+                    Some(found) => sites.found.push(found),
+                    None => sites.left.push((address, SyscallSkip::Policy)),
+                }
                 continue;
             }
             match functions.covering(address) {
@@ -134,6 +141,10 @@ fn bare_length(code: &[u8], offset: usize, functions: &Functions, address: usize
 fn bare_site(code: &[u8], offset: usize, address: usize, length: usize) -> Option<Found> {
     let bytes = code.get(offset - length..offset)?;
     let at = (address - length) as u64;
+    let behind = Decoder::new(64, code.get(offset + 2..)?, DecoderOptions::NONE);
+    if length == JUMP && reads_flags(behind.into_iter()) {
+        return None;
+    }
     let instruction = Decoder::with_ip(64, bytes, at, DecoderOptions::NONE).decode();
     let number = Some(instruction.immediate32());
     Some(Found { address, number, moved: alloc::vec![instruction], way: Way::Long })
@@ -195,6 +206,32 @@ fn walk(function: &Walked, sites: &mut Sites) {
     }
 }
 
+/// Whether the code behind a `syscall` may read flags that were set before it. The kernel keeps them;
+/// compilers take them for lost, and so do we.
+fn reads_flags(behind: impl Iterator<Item = Instruction>) -> bool {
+    let mut live = RflagsBits::OF
+        | RflagsBits::SF
+        | RflagsBits::ZF
+        | RflagsBits::AF
+        | RflagsBits::CF
+        | RflagsBits::PF;
+    for (number, instruction) in behind.enumerate() {
+        // The next system call keeps the flags as this one does, which a decoder calls reading.
+        if instruction.mnemonic() == Mnemonic::Syscall {
+            continue;
+        }
+        if number == BEHIND || instruction.rflags_read() & live != 0 {
+            return true;
+        }
+        live &= !instruction.rflags_modified();
+        // Nothing is handed to a call or a return in flags.
+        if live == 0 || instruction.flow_control() != FlowControl::Next {
+            return false;
+        }
+    }
+    false
+}
+
 struct Function<'a> {
     all: &'a [Instruction],
     targets: &'a [usize],
@@ -211,7 +248,7 @@ impl Function<'_> {
     fn choose(&self, index: usize) -> Result<Found, SyscallSkip> {
         let Some(syscall) = self.all.get(index) else { return Err(SyscallSkip::NotDecoded) };
         let address = syscall.ip() as usize;
-        if self.all.get(index + 1).is_some_and(|next| next.rflags_read() != 0) {
+        if reads_flags(self.all.iter().skip(index + 1).copied()) {
             return Err(SyscallSkip::Policy);
         }
         let first = self.straight(index);

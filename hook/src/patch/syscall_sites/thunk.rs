@@ -22,6 +22,7 @@ use perfvisor_format::syscall;
 
 unsafe extern "C" {
     fn perfvisor_syscall_plain();
+    fn perfvisor_syscall_address();
     fn perfvisor_syscall_object();
     fn perfvisor_syscall_bytes();
     fn perfvisor_syscall_dynamic();
@@ -150,7 +151,8 @@ fn entry_of(number: Option<u32>) -> usize {
     match syscall(number) {
         Some(info) if info.entry_only => address(perfvisor_syscall_begin),
         Some(info) if info.fd == 0 && info.bytes => address(perfvisor_syscall_bytes),
-        Some(info) if info.fd == 0 || number == FUTEX => address(perfvisor_syscall_object),
+        Some(info) if info.fd == 0 => address(perfvisor_syscall_object),
+        Some(_) if number == FUTEX => address(perfvisor_syscall_address),
         // Those whose descriptor is not the first argument, or that move bytes without one, must not be
         // taken for the last call there.
         Some(info) if info.fd != 255 || info.bytes => address(perfvisor_syscall_dynamic),
