@@ -82,7 +82,7 @@ fn a_recording_does_not_differ_from_itself_and_several_runs_are_found() {
     let place = Place::new("compare-same");
     record(&place, "few", 2, FEW);
     record(&place, "again", 2, FEW);
-    let (code, text, _) = said(&compare(&place, &["few/0", "few/0", "--fail-if", "p50>+0%"]));
+    let (code, text, _) = said(&compare(&place, &["few/0", "few/0", "--fail-if", "*:p50>+0%"]));
     assert_eq!(code, Some(0), "{text}");
     assert!(text.contains("No difference is told."), "{text}");
     for arguments in [&["few", "again"][..], &["few/0", "few/1", "--to", "again/0", "again/1"]] {

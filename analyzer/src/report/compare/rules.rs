@@ -27,7 +27,7 @@ fn lines(rule: &RuleResult) -> Vec<String> {
     }
     if !rule.holds {
         let compared = match rule.compared {
-            0 => "called on neither side".to_owned(),
+            0 => "never called, or too small a part of the run".to_owned(),
             n => format!("{} compared", plural(n as u64, "place")),
         };
         lines.push(format!("rule {} does not hold ({compared})", clean(&rule.rule)));
