@@ -12,6 +12,7 @@ mod waited;
 
 use crate::analysis::{Finding, Footprint};
 use crate::model::Profile;
+use serde::Serialize;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 const FRAME: &str = include_str!("html/page.html");
@@ -57,6 +58,13 @@ pub fn footprint_html(profile: &Profile, found: &[Footprint]) -> String {
     let command = super::names::command_line(&profile.run.command);
     let title = escape(&format!("perfvisor footprint: {command}"));
     framed(&title, &script_safe(&document.to_string()), &FOOTPRINT.concat())
+}
+
+/// The page that `scripts` draw of `data`.
+pub(super) fn page(title: &str, data: &impl Serialize, scripts: &[&str]) -> String {
+    // As above, serialisation does not fail.
+    let data = script_safe(&serde_json::to_string(data).unwrap_or_else(|_| "{}".into()));
+    framed(&escape(title), &data, &scripts.concat())
 }
 
 fn framed(title: &str, data: &str, script: &str) -> String {

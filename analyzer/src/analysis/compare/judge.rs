@@ -2,7 +2,7 @@
 
 use super::correction::{corrected, Test};
 use super::measure::{Measure, Unit};
-use super::noise::{self, CountNoise, Spread};
+use super::noise::{self, depends_on_others, CountNoise, Spread};
 use super::run::{Footprint, Run};
 use super::statistics::{self, mann_whitney, mann_whitney_of_histograms, median};
 use super::subject::Pair;
@@ -102,7 +102,8 @@ pub struct Judge {
 }
 
 struct PairNoise {
-    spreads: BTreeMap<Measure, Spread>,
+    /// By measure and whether the calls depend on others.
+    spreads: BTreeMap<(Measure, bool), Spread>,
     counts: CountNoise,
 }
 
@@ -122,7 +123,7 @@ impl Judge {
     /// What the verdicts rest on, with `tests` of them made.
     pub fn basis(&self, tests: usize, options: &Options) -> Basis {
         let Some(pair) = &self.pair else { return Basis::Runs { a: self.runs.0, b: self.runs.1 } };
-        let spread = pair.spread(Measure::Mean);
+        let spread = pair.spread(Measure::Mean, false);
         let alpha = match options.correction {
             super::Correction::None => self.alpha,
             _ => self.alpha / tests.max(1) as f64,
@@ -131,6 +132,7 @@ impl Judge {
             spread: spread.tau,
             apis: spread.apis,
             least_told: spread.least_told(alpha),
+            least_told_of_waits: pair.spread(Measure::Mean, true).least_told(alpha),
             concurrent: pair.counts.concurrent,
         }
     }
@@ -197,19 +199,24 @@ impl PairNoise {
             .filter_map(|pair| Some((Pair::of(a, &pair.of_a)?, Pair::of(b, &pair.of_b)?)))
             .map(|(a, b)| (a.whole, b.whole))
             .collect();
-        let spreads = LEARNT.into_iter().map(|measure| {
-            let differences: Vec<(f64, f64)> =
-                parts.iter().filter_map(|(a, b)| log_ratio(measure, a, b)).collect();
-            (measure, Spread::new(&differences))
+        let kinds = LEARNT.into_iter().flat_map(|measure| [(measure, false), (measure, true)]);
+        let spreads = kinds.map(|(measure, on_others)| {
+            let differences: Vec<(f64, f64)> = parts
+                .iter()
+                .filter(|(a, b)| (depends_on_others(a) || depends_on_others(b)) == on_others)
+                .filter_map(|(a, b)| log_ratio(measure, a, b))
+                .collect();
+            ((measure, on_others), Spread::new(&differences, on_others))
         });
         let counts: Vec<(f64, f64)> =
             parts.iter().map(|(a, b)| (a.calls as f64, b.calls as f64)).collect();
         Self { spreads: spreads.collect(), counts: CountNoise::new(a, b, &counts) }
     }
 
-    fn spread(&self, measure: Measure) -> Spread {
-        let known = self.spreads.get(&measure).or(self.spreads.get(&Measure::Mean));
-        known.copied().unwrap_or_else(|| Spread::new(&[]))
+    fn spread(&self, measure: Measure, on_others: bool) -> Spread {
+        let known = self.spreads.get(&(measure, on_others));
+        let known = known.or(self.spreads.get(&(Measure::Mean, on_others)));
+        known.copied().unwrap_or_else(|| Spread::new(&[], on_others))
     }
 
     fn judge(&self, difference: &mut Difference, source: &Source, alpha: f64) {
@@ -232,7 +239,8 @@ impl PairNoise {
             difference.cliffs_delta = ranks(part_a, part_b).map(|test| test.delta);
             let d = difference.ratio.map(f64::ln);
             d.zip(error).map(|(d, (s_a, s_b))| {
-                let mut test = self.spread(measure).judge(d, s_a.hypot(s_b), alpha);
+                let on_others = depends_on_others(part_a) || depends_on_others(part_b);
+                let mut test = self.spread(measure, on_others).judge(d, s_a.hypot(s_b), alpha);
                 if measure == Measure::P50 {
                     // Both nulls must fall: that of the calls within the runs, and that between.
                     test.p = test.p.max(ranks(part_a, part_b).map_or(1.0, |ranks| ranks.p));
@@ -241,7 +249,9 @@ impl PairNoise {
             })
         } else {
             // The run as a whole is one number a side.
-            difference.ratio.map(|ratio| self.spread(measure).judge(ratio.ln(), 0.0, alpha))
+            let on_others = matches!(measure, Measure::Wall | Measure::Wait);
+            let spread = self.spread(measure, on_others);
+            difference.ratio.map(|ratio| spread.judge(ratio.ln(), 0.0, alpha))
         };
         let Some(test) = test else { return };
         difference.p = Some(test.p);

@@ -157,6 +157,8 @@ pub enum Basis {
         apis: usize,
         /// Least difference of a mean time (b/a − 1) that could be told.
         least_told: f64,
+        /// The same of calls that mostly wait or are system calls.
+        least_told_of_waits: f64,
         /// Several threads or processes: counts may differ by chance.
         concurrent: bool,
     },
@@ -204,7 +206,7 @@ pub fn compare(a: &[Run], b: &[Run], options: &Options) -> Result<Comparison, St
     let judge = judge::Judge::new(a, b, &pairs, options);
     let mut rows = table::rows(a, b, &pairs, &judge, options);
     let (tests, told) = judge::decide(&mut rows, options);
-    let rules = rule::judge(&options.rules, &mut rows, options)?;
+    let rules = rule::judge(&options.rules, &rows, options)?;
     let mut comparison = Comparison {
         a: side(a),
         b: side(b),

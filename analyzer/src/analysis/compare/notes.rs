@@ -24,6 +24,8 @@ pub fn notes(a: &[Run], b: &[Run], comparison: &Comparison) -> Vec<String> {
 
 fn percent(share: f64) -> String {
     match share {
+        // How far beyond does not matter.
+        s if s >= 99.0 => "100× and more".into(),
         s if s >= 9.995 => format!("{:.0}×", s + 1.0),
         s if s >= 0.0995 => format!("{:.0}%", s * 100.0),
         s => format!("{:.1}%", s * 100.0),
@@ -37,12 +39,15 @@ fn basis(comparison: &Comparison) -> String {
              Hodges–Lehmann; p corrected ({}) for {} tests, α = {}.",
             comparison.correction, comparison.tests, comparison.alpha
         ),
-        Basis::Pair { spread, apis, least_told, concurrent } => {
+        Basis::Pair { spread, apis, least_told, least_told_of_waits, concurrent } => {
             let times = format!(
-                "One run a side: time differences below {} cannot be told from the noise from run to \
-                 run (standard deviation {}, by the {apis} APIs timed often enough): record more runs.",
+                "One run a side: time differences below {} (of calls that wait and of system calls \
+                 below {}) cannot be told from the noise from run to run (standard deviation {}, by {} \
+                 timed often enough): record more runs.",
                 percent(least_told),
-                percent(spread.exp_m1())
+                percent(least_told_of_waits),
+                percent(spread.exp_m1()),
+                if apis == 1 { "1 API".to_owned() } else { format!("{apis} APIs") }
             );
             let counts = match concurrent {
                 true => {
@@ -184,5 +189,6 @@ mod tests {
         assert_eq!(percent(0.034), "3.4%");
         assert_eq!(percent(0.44), "44%");
         assert_eq!(percent(12.0), "13×");
+        assert_eq!(percent(8_677.0), "100× and more");
     }
 }

@@ -5,27 +5,29 @@ use crate::analysis::compare::{Comparison, Measure, RuleHit, RuleResult, Subject
 use crate::report::names::clean;
 use crate::report::units::plural;
 
+/// What a line of a rule that holds says.
+pub const HOLDS: &str = " HOLDS at ";
 /// Places listed of a rule.
 const PLACES: usize = 5;
 
 /// One or more lines for each rule.
 pub fn rules(comparison: &Comparison) -> Vec<String> {
-    comparison.rules.iter().flat_map(|rule| lines(rule)).collect()
+    comparison.rules.iter().flat_map(lines).collect()
 }
 
 fn lines(rule: &RuleResult) -> Vec<String> {
     let mut lines = Vec::new();
     let held: Vec<&RuleHit> = rule.hits.iter().filter(|hit| hit.holds).collect();
     for hit in held.iter().take(PLACES) {
-        lines.push(format!("rule {} HOLDS at {}", clean(&rule.rule), place(hit)));
+        lines.push(format!("rule {}{HOLDS}{}", clean(&rule.rule), place(hit)));
     }
     if held.len() > PLACES {
         let more = plural((held.len() - PLACES) as u64, "more place");
-        lines.push(format!("rule {} HOLDS at {more}", clean(&rule.rule)));
+        lines.push(format!("rule {}{HOLDS}{more}", clean(&rule.rule)));
     }
     if !rule.holds {
         let compared = match rule.compared {
-            0 => "called on neither side".to_owned(),
+            0 => "never called, or too small a part of the run".to_owned(),
             n => format!("{} compared", plural(n as u64, "place")),
         };
         lines.push(format!("rule {} does not hold ({compared})", clean(&rule.rule)));

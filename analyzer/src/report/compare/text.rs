@@ -86,7 +86,7 @@ impl Page<'_> {
         let shown = rows_shown(self.options, told.len());
         for (at, (row, difference)) in told.iter().take(shown).enumerate() {
             let text = sentence(row, difference);
-            self.paragraph(tone(Some(difference)), &format!("  {}.", at + 1), 5, &text);
+            self.paragraph(tone(Some(difference)), &format!("{:>4}.", at + 1), 6, &text);
         }
         self.rest(told.len() - shown, "difference");
         for note in &comparison.notes {
@@ -100,7 +100,7 @@ impl Page<'_> {
         }
         self.section("RULES", "What --fail-if asked. A rule that holds makes the exit code 1.");
         for line in super::rules(self.comparison) {
-            let tone = if line.contains(" HOLDS at ") { Tone::Alarm } else { Tone::Plain };
+            let tone = if line.contains(super::rules::HOLDS) { Tone::Alarm } else { Tone::Plain };
             let indent = if line.starts_with(' ') { 4 } else { 2 };
             self.paragraph(tone, "", indent, &line);
         }
@@ -195,7 +195,7 @@ impl Page<'_> {
             "SYSTEM CALLS below library calls",
             "Of the function and of all it calls, so nested functions show them again.",
         );
-        self.part_table(&rows, "function / system call", true);
+        self.part_table(&rows, "API / syscall", true);
     }
 
     fn categories(&mut self) {

@@ -22,7 +22,7 @@ pub fn value(value: Option<f64>, unit: Unit) -> String {
 /// Three significant digits, none behind a whole number.
 fn small(value: f64) -> String {
     match value {
-        v if v == 0.0 => "0".into(),
+        0.0 => "0".into(),
         v if v >= 999.5 => count(v.round() as u64),
         v if v.fract() == 0.0 => format!("{v:.0}"),
         v if v >= 100.0 => format!("{v:.0}"),
@@ -38,7 +38,7 @@ pub fn percent(change: f64) -> String {
     let percent = change * 100.0;
     let sign = if percent < 0.0 { "-" } else { "+" };
     match percent.abs() {
-        p if p == 0.0 => "0%".into(),
+        0.0 => "0%".into(),
         p if p < 0.05 => format!("{sign}<0.1%"),
         p if p < 99.95 => format!("{sign}{p:.1}%"),
         p if p < 999.5 => format!("{sign}{p:.0}%"),
@@ -67,7 +67,8 @@ pub fn change(difference: Option<&Difference>) -> String {
 /// The interval of the change: "+8.1% to +12.4%".
 pub fn interval(difference: &Difference) -> String {
     match (difference.ratio_low, difference.ratio_high) {
-        (Some(low), Some(high)) if difference.verdict != Verdict::Same => {
+        // Counts that are the same in all runs of a side leave nothing open.
+        (Some(low), Some(high)) if low != high => {
             format!("{} to {}", percent(low - 1.0), percent(high - 1.0))
         }
         _ => String::new(),

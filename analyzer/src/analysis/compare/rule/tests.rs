@@ -109,6 +109,18 @@ fn p_values_are_corrected_for_all_that_rules_ask() {
 }
 
 #[test]
+fn apis_too_small_to_matter_are_looked_at_only_by_name() {
+    let mut rows = rows();
+    rows.iter_mut().skip(1).for_each(|row| row.share = 1e-5);
+    let judged = |text: &str| {
+        let rule = Rule::parse(text).expect("a rule");
+        judge(&[rule], &rows, &Options::default()).expect("no mistake").remove(0)
+    };
+    assert_eq!((judged("p99>+10%").holds, judged("p99>+10%").compared), (false, 0));
+    assert!(judged("*:p99>+10%").holds);
+}
+
+#[test]
 fn a_rule_that_finds_nothing_is_a_mistake() {
     assert!(outcome(&["free:p99>+10%"]).unwrap_err().contains("no API that was compared"));
     assert!(outcome(&["malloc:mean>+10%"]).unwrap_err().contains("mean is not known"));
