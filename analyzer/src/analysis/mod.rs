@@ -3,6 +3,7 @@
 //! What may not happen here: no I/O, no clock, no randomness: the same profile gives the same
 //! findings in the same order.
 
+pub mod compare;
 mod finding;
 mod footprint;
 mod imbalance;

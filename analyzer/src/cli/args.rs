@@ -9,6 +9,7 @@ use clap_complete::Shell;
 use perfvisor::analysis::{SyscallSort, SyscallsBy};
 use perfvisor::report::{SortBy, TextOptions, SYSCALLS_BY, SYSCALL_SORTS};
 
+use super::compare::CompareArgs;
 use super::settings::flags::Flags;
 use super::terminal::Color;
 
@@ -33,6 +34,8 @@ pub enum Command {
     Syscalls(SyscallsArgs),
     /// Print what each function asks of the kernel: system calls, bytes and time for each call of it
     Footprint(FootprintArgs),
+    /// Put two recordings side by side and test each difference
+    Compare(CompareArgs),
     /// Print the raw records of a trace
     Dump(DumpArgs),
     /// Say what would stop recording here, and what to do about it
@@ -54,8 +57,8 @@ pub enum Command {
 
 /// The commands' names.
 #[rustfmt::skip]
-const COMMANDS: [&str; 9] = [
-    "run", "report", "syscalls", "footprint", "dump", "doctor", "hook-path", "completions", "man",
+const COMMANDS: [&str; 10] = [
+    "run", "report", "syscalls", "footprint", "compare", "dump", "doctor", "hook-path", "completions", "man",
 ];
 
 /// `perfvisor run`.
@@ -262,14 +265,16 @@ fn sort_key() -> impl TypedValueParser<Value = SortBy> {
         .map(|word| SortBy::from_word(&word).unwrap_or_default())
 }
 
-fn percent(text: &str) -> Result<f64, String> {
+/// A share in per cent.
+pub(super) fn percent(text: &str) -> Result<f64, String> {
     let number = text.strip_suffix('%').unwrap_or(text).parse::<f64>().ok();
     number
         .filter(|share| (0.0..=100.0).contains(share))
         .ok_or_else(|| "expected a number from 0 to 100".into())
 }
 
-fn columns(text: &str) -> Result<usize, String> {
+/// Columns of a terminal.
+pub(super) fn columns(text: &str) -> Result<usize, String> {
     let number = text.parse::<usize>().ok().filter(|width| (40..=10_000).contains(width));
     number.ok_or_else(|| "expected a whole number from 40 to 10000".into())
 }

@@ -13,6 +13,7 @@
 //! ```
 
 mod args;
+mod compare;
 mod doctor;
 mod generate;
 mod inherited;
@@ -111,6 +112,7 @@ fn dispatch(args: args::Args) -> Result<ExitCode, Failure> {
         args::Command::Report(report) => view::report(&report).map(done),
         args::Command::Syscalls(args) => syscalls::syscalls(&args).map(done),
         args::Command::Footprint(args) => syscalls::footprint(&args).map(done),
+        args::Command::Compare(compare) => compare::run(&compare),
         args::Command::Dump(dump) => view::dump(&dump).map(done),
         args::Command::Doctor(doctor) => doctor::doctor(&doctor),
         args::Command::HookPath => library::print_path().map(done),

@@ -9,7 +9,7 @@ use clap::CommandFactory;
 use super::{args, settings, terminal, EXIT_OURS};
 
 /// Exit code of a mistake on the command line of anything but `run`.
-const EXIT_USAGE: u8 = 2;
+pub const EXIT_USAGE: u8 = 2;
 /// The command whose exit codes are the program's, but for the reserved ones.
 const RUN: &str = "run";
 

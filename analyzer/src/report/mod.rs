@@ -6,6 +6,7 @@
 //! names, thread names and paths are chosen by whoever wrote the program.
 
 mod arity;
+pub mod compare;
 mod errno;
 mod facts;
 mod filter;
