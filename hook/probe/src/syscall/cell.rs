@@ -17,9 +17,9 @@ const NUMBER_KEY: u64 = 0x8000_0000;
 /// Timed calls at one gap before it changes.
 const SETTLE: u32 = 16;
 /// Cycles a timed call costs more than an untimed one (`scripts/bench --only syscall`).
-const COST: f32 = 100.0;
+const COST: f32 = 150.0;
 /// The share of a call's time that timing may cost is one in this many.
-const SHARE: f32 = 128.0;
+const SHARE: f32 = 256.0;
 /// Largest gap.
 const MOST: u32 = 64;
 const ALPHA: f32 = 1.0 / 16.0;

@@ -114,7 +114,7 @@ pub fn find(component: &Component, alone: bool) -> Sites {
 
 /// Offsets of the bytes of a `syscall`, instructions or not.
 fn candidates(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    code.windows(2).enumerate().filter(|(_, pair)| *pair == [0x0f, 0x05]).map(|(at, _)| at)
+    memchr::memmem::find_iter(code, &[0x0f, 0x05])
 }
 
 /// Whether the bytes before look like a number put into eax.
