@@ -36,9 +36,9 @@ int main(void) {
     printf("wrong %ld\n", wrong);
     truth_line("syscall", "known_xor:read", ROUNDS);
     truth_line("syscall", "kill:kill", ROUNDS);
-    truth_line("errno", "kill:EINVAL", ROUNDS);
-    truth_line("errno", "sendto:ENOTSOCK", ROUNDS);
-    truth_line("errno", "write:EBADF", ROUNDS);
-    truth_line("errno", "munmap:EINVAL", ROUNDS);
+    truth_line("errno", "kill:22", ROUNDS);
+    truth_line("errno", "sendto:88", ROUNDS);
+    truth_line("errno", "write:9", ROUNDS);
+    truth_line("errno", "munmap:22", ROUNDS);
     return wrong != 0;
 }

@@ -1,7 +1,7 @@
 //! The hook's side of the probe's cold calls.
 
 use crate::load::{self, Phase};
-use crate::store::lock::{Cold, Own};
+use crate::store::lock::Cold;
 use crate::store::segment::NoFile;
 use crate::store::{events, fold, late, segment, threads};
 use core::ptr::null_mut;
@@ -52,9 +52,7 @@ pub struct Beginning {
 }
 
 extern "C" fn attach(_: u64, _: u64, _: u64) -> u64 {
-    let _own = Own::enter();
-    // SAFETY: gettid and getpid have no preconditions.
-    let main = unsafe { libc::gettid() == libc::getpid() };
+    let main = crate::kernel::thread_id() == crate::kernel::process_id();
     begin_thread(&Beginning { origin: if main { 1 } else { 2 }, ..Beginning::default() }) as u64
 }
 

@@ -6,7 +6,7 @@
 //! are all connections that one host makes to one port of ours, whose own ports say nothing.
 
 use crate::files;
-use crate::store::lock::{Cold, Own};
+use crate::store::lock::Cold;
 use crate::store::process;
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -24,7 +24,6 @@ static mut IDS: BTreeMap<(u8, Vec<u8>), u32> = BTreeMap::new();
 
 /// What `probe::cold` calls: the word of a descriptor.
 pub extern "C" fn descriptor(_: u64, descriptor: u64, _: u64) -> u64 {
-    let _own = Own::enter();
     // A vfork child has descriptors of its own and its parent's memory.
     if crate::interpose::restricted() || crate::interpose::process::is_vfork_child() {
         return 0;

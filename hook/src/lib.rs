@@ -26,6 +26,7 @@ mod environment;
 mod exports;
 mod files;
 mod interpose;
+mod kernel;
 mod load;
 #[cfg(not(test))]
 mod panic;

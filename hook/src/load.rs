@@ -3,7 +3,7 @@
 use crate::config::{self, Config};
 use crate::environment;
 use crate::files::{self, Errno};
-use crate::store::lock::{Cold, Own, Quiet};
+use crate::store::lock::{Cold, Quiet};
 use crate::store::{process, run, threads};
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -239,7 +239,6 @@ fn say_once_a_run(text: &str) {
 }
 
 extern "C" fn destructor() {
-    let _own = Own::enter();
     finish(EndKind::Exit, None);
 }
 

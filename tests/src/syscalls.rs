@@ -18,7 +18,7 @@ pub struct SyscallSum {
     pub errors: u64,
     /// Bytes moved.
     pub bytes: u64,
-    /// Failed calls by name of the error; empty for sums of objects.
+    /// Failed calls by errno; empty for sums of objects.
     pub errnos: BTreeMap<String, u64>,
 }
 

@@ -243,14 +243,18 @@ fn damage_text(damage: &Damage) -> String {
 pub fn coverage(profile: &Profile) -> Vec<String> {
     let coverage = &profile.coverage;
     let part = |of: u64, all: u64| if all == 0 { 0.0 } else { of as f64 / all as f64 };
-    let mut said = vec![format!(
+    let mut said = Vec::new();
+    if only_syscalls(profile) {
+        said.push("Calls between components: only those the hook needs (--only syscalls).".into());
+    }
+    said.push(format!(
         "Seen: {} of {} slots that lead to another component ({}); {} of {} call sites were used.",
         count(coverage.slots_patched),
         count(coverage.slots_found),
         share(part(coverage.slots_patched, coverage.slots_found)),
         count(coverage.sites_called),
         count(coverage.sites),
-    )];
+    ));
     let mut reasons: Vec<(&str, u64)> = Vec::new();
     for skip in &profile.coverage.skips {
         match reasons.iter_mut().find(|(reason, _)| *reason == skip.reason) {
@@ -349,9 +353,19 @@ pub fn overhead(profile: &Profile) -> Option<String> {
     ))
 }
 
+/// Calls between components were not recorded.
+fn only_syscalls(profile: &Profile) -> bool {
+    !profile.images.is_empty() && profile.images.iter().all(|image| image.mode.no_apis)
+}
+
 /// What to say where no wait for a lock is listed: with much time off-CPU, or none known, that no
 /// wait was *seen* is all there is to say.
 pub fn no_lock(profile: &Profile) -> String {
+    if only_syscalls(profile) {
+        return "Locks are told apart by the functions that take them, which were not recorded \
+                (--only syscalls). Those that sleep are among the futexes."
+            .into();
+    }
     let sum = |of: fn(&ThreadGroup) -> f64| profile.groups.iter().map(of).sum::<f64>();
     let (off_ns, lived_ns) = (sum(|group| group.off_cpu_ns), sum(|group| group.lifetime_ns));
     let unknown: u64 = profile.groups.iter().map(|group| group.cpu_unknown).sum();

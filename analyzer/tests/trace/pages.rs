@@ -100,6 +100,25 @@ fn the_page_carries_the_same_tables() {
 }
 
 #[test]
+fn the_tree_keeps_timed_calls_below_one_that_was_never_timed() {
+    let mut profile = profile();
+    let compute = profile.call_nodes.iter().position(|node| node.timed == 2).expect("compute");
+    let malloc = profile
+        .call_nodes
+        .iter()
+        .position(|node| node.parent.is_some_and(|parent| parent.index() == compute));
+    let malloc = malloc.expect("malloc below compute");
+    // As if compute had not returned, and malloc had been timed.
+    (profile.call_nodes[compute].timed, profile.call_nodes[compute].total.value_ns) = (0, 0.0);
+    (profile.call_nodes[malloc].timed, profile.call_nodes[malloc].total.value_ns) = (7, 9e6);
+    let options = TextOptions { tree: true, ..TextOptions::default() };
+    let drawn = text(&profile, &[], &options);
+    let tree = drawn.split("CALL TREE").nth(1).unwrap_or_default();
+    let tree = tree.split("SYSTEM CALLS").next().unwrap_or_default();
+    assert!(tree.contains(" malloc") && tree.contains("9.00 ms"), "{tree}");
+}
+
+#[test]
 fn waits_in_system_calls_below_no_blocking_function_are_waits_of_the_thread() {
     let profile = profile();
     let worker = profile.threads.iter().find(|thread| thread.tid == 101).expect("the worker");
@@ -211,7 +230,7 @@ fn a_footprint_is_of_one_call_and_of_all_below() {
     // In main's threads alone compute made no futex call.
     let main = |group: perfvisor::model::GroupId| profile.groups[group.index()].name == "main";
     let of_main = footprints(&profile, false, |_| true, main);
-    assert!(of_main.iter().all(|f| f.all.errnos.get(&110).is_none()));
+    assert!(of_main.iter().all(|f| !f.all.errnos.contains_key(&110)));
 }
 
 #[test]

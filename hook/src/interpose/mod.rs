@@ -87,7 +87,6 @@ fn restrict() {
 
 /// Runs at the entry of a special site, and of any site when the thread owes a scan.
 pub extern "C" fn special(thread: u64, site: u64, frame: u64) -> u64 {
-    let _own = crate::store::lock::Own::enter();
     let thread = thread as *mut Thread;
     // SAFETY: the probe hands over its own frame and the calling thread's state (or null).
     unsafe {

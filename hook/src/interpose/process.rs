@@ -68,9 +68,7 @@ pub fn is_vfork_child() -> bool {
     if super::restricted() {
         return false;
     }
-    let _own = lock::Own::enter();
-    // SAFETY: getpid has no preconditions.
-    process::identity().is_some_and(|id| id.pid != unsafe { libc::getpid() } as u32)
+    process::identity().is_some_and(|id| id.pid != crate::kernel::process_id())
 }
 
 /// exec is about to replace the image. `environment` is where the call's own stands, if it has one.

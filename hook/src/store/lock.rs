@@ -19,12 +19,13 @@ unsafe extern "C" {
 /// PTHREAD_CANCEL_DISABLE of glibc.
 const CANCEL_DISABLE: i32 = 1;
 
-/// System calls of this thread are the hook's own, until this is dropped.
-pub struct Own;
+/// System calls of this thread are the hook's own, until this is dropped. Only while signals are blocked: a
+/// handler's are not.
+struct Own;
 
 impl Own {
     /// From here on.
-    pub fn enter() -> Self {
+    fn enter() -> Self {
         // SAFETY: the calling thread's own word; a handler in between leaves it as it was.
         unsafe { (*perfvisor_probe::thread::local()).quiet += 1 };
         Self
@@ -50,27 +51,27 @@ pub struct Quiet {
     mask: Option<u64>,
     errno: i32,
     cancel: i32,
-    /// Dropped last.
-    _own: Own,
+    /// Dropped before signals come in again.
+    own: Option<Own>,
 }
 
 impl Quiet {
     /// Blocks all signals.
     pub fn enter() -> Self {
-        let own = Own::enter();
         // SAFETY: errno's address is the thread's; both sets are locals of ours.
         unsafe {
             let errno = *libc::__errno_location();
             let mut cancel = 0;
             pthread_setcancelstate(CANCEL_DISABLE, &mut cancel);
             let mask = (!crate::interpose::restricted()).then(|| set_mask(u64::MAX));
-            Self { mask, errno, cancel, _own: own }
+            Self { mask, errno, cancel, own: Some(Own::enter()) }
         }
     }
 }
 
 impl Drop for Quiet {
     fn drop(&mut self) {
+        self.own = None;
         // SAFETY: restores what `enter` saved on this thread.
         unsafe {
             if let Some(mask) = self.mask {
@@ -89,13 +90,9 @@ fn set_mask(mask: u64) -> u64 {
     let mut before = 0u64;
     // SAFETY: both sets are eight bytes, as the kernel's are on x86-64.
     unsafe {
-        libc::syscall(
-            libc::SYS_rt_sigprocmask,
-            libc::SIG_SETMASK,
-            &raw const mask,
-            &raw mut before,
-            core::mem::size_of::<u64>(),
-        );
+        let (how, size) = (libc::SIG_SETMASK as usize, core::mem::size_of::<u64>());
+        let args = [how, &raw const mask as usize, &raw mut before as usize, size];
+        crate::kernel::call(libc::SYS_rt_sigprocmask, args);
     }
     before
 }

@@ -47,7 +47,11 @@ pub(super) fn draw(page: &mut Page) {
 fn children(nodes: &[CallNode], group: GroupId) -> Children {
     let mut children = Children::new();
     for (at, node) in nodes.iter().enumerate().filter(|(_, node)| node.group == group) {
-        children.entry(node.parent).or_default().push(NodeId(at as u32));
+        // A path that was never timed has no time by which to place it; what is below it has.
+        let above = |id: &NodeId| nodes.get(id.index()).and_then(|node| node.parent);
+        let parent = std::iter::successors(node.parent, above)
+            .find(|id| nodes.get(id.index()).is_some_and(|node| node.timed != 0));
+        children.entry(parent).or_default().push(NodeId(at as u32));
     }
     for list in children.values_mut() {
         let total = |id: &NodeId| nodes[id.index()].total.value_ns;
