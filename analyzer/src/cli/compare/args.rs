@@ -83,8 +83,9 @@ impl CompareArgs {
 
 const COMPARE_HELP: &str = "\
 Each side is one run or several. Several runs are tested over runs, so what moves from run to
-run is no difference; record A and B in turn, ten times each. One run a side is judged by the
-noise that the two runs show themselves, and tells only large differences of times.
+run is no difference; record A and B in turn, ten times each, and twenty to find a tenth where
+runs differ by a twentieth. One run a side is judged by the noise that the two runs show
+themselves, and tells only large differences of times.
 
 RULE is [PLACE:]MEASURE OP BOUND:
   PLACE    an API, API/SYSCALL, or @CATEGORY of system calls (globs); without one, the run
