@@ -39,7 +39,7 @@ pub extern "C" fn descriptor(_: u64, descriptor: u64, _: u64) -> u64 {
 pub fn restart() {
     // SAFETY: under the cold lock. What the parent learnt holds for the child's descriptors, but its ids
     // are not in the child's file.
-    unsafe { *(&raw mut IDS) = BTreeMap::new() };
+    unsafe { IDS = BTreeMap::new() };
     perfvisor_probe::descriptors::forget(0, u64::MAX);
     perfvisor_probe::descriptors::forget_names();
 }

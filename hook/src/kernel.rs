@@ -15,7 +15,7 @@ unsafe extern "C" {
 pub unsafe fn call(number: i64, args: [usize; 4]) -> isize {
     // SAFETY: an aligned word; the table behind it has a word for each number and stays mapped.
     unsafe {
-        let own = (*(&raw const perfvisor_syscall_own)).load(Ordering::Acquire);
+        let own = perfvisor_syscall_own.load(Ordering::Acquire);
         if !own.is_null() {
             AtomicU64::from_ptr(own.add(number as usize)).fetch_add(1, Ordering::Relaxed);
         }

@@ -61,7 +61,7 @@ impl Descriptor {
 #[inline(always)]
 fn word(descriptor: u64) -> Option<&'static AtomicU32> {
     // SAFETY: a table of atomics that lives as long as the process.
-    let words = unsafe { &*(&raw const perfvisor_descriptors) };
+    let words = unsafe { &perfvisor_descriptors };
     words.get(..DESCRIPTORS)?.get(descriptor as u32 as usize)
 }
 

@@ -250,7 +250,8 @@ unsafe fn keep_open(thread: *const Thread, mut walk: Walk, seen: &mut Seen) {
             // Above where the walk ended nothing is proved; below it all was seen.
             let unproved = !complete && seen.slots[class] >= walk.sp;
             let flags = sites::info(seen.sites[class] as usize).flags;
-            if !open[class] && !(unproved && flags & sites::MAKES_SYSTEM_CALLS != 0) {
+            let likely = unproved && flags & sites::MAKES_SYSTEM_CALLS != 0;
+            if !(open[class] || likely) {
                 seen.slots[class] = 0;
             }
             class += 1;

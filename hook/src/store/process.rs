@@ -146,7 +146,9 @@ pub fn create(config: &Config, forked: bool) -> Result<(), String> {
     PROCESS.store(Box::into_raw(made), Ordering::Release);
     fill_header(config, parent, forked);
     super::late::create();
-    super::syscalls::create();
+    if config.system_calls() {
+        super::syscalls::create();
+    }
     Ok(())
 }
 

@@ -44,9 +44,8 @@ pub fn create() {
             mapping.base.add(at).cast::<u64>()
         };
         // Release pairs with whoever counts: the file is whole before it is found.
-        (*(&raw const perfvisor_syscall_own)).store(table(SyscallTable::Own), Ordering::Release);
-        (*(&raw const perfvisor_syscall_unplaced))
-            .store(table(SyscallTable::Unplaced), Ordering::Release);
+        perfvisor_syscall_own.store(table(SyscallTable::Own), Ordering::Release);
+        perfvisor_syscall_unplaced.store(table(SyscallTable::Unplaced), Ordering::Release);
         MISSED.store(table(SyscallTable::Missed), Ordering::Release);
     }
 }
@@ -66,8 +65,8 @@ pub fn missed(number: usize) {
 pub fn forget() {
     // SAFETY: aligned words of the trampoline's, only changed atomically.
     unsafe {
-        (*(&raw const perfvisor_syscall_own)).store(core::ptr::null_mut(), Ordering::Release);
-        (*(&raw const perfvisor_syscall_unplaced)).store(core::ptr::null_mut(), Ordering::Release);
+        perfvisor_syscall_own.store(core::ptr::null_mut(), Ordering::Release);
+        perfvisor_syscall_unplaced.store(core::ptr::null_mut(), Ordering::Release);
     }
     MISSED.store(core::ptr::null_mut(), Ordering::Release);
 }

@@ -220,7 +220,8 @@ fn reads_flags(behind: impl Iterator<Item = Instruction>) -> bool {
         if instruction.mnemonic() == Mnemonic::Syscall {
             continue;
         }
-        if number == BEHIND || instruction.rflags_read() & live != 0 {
+        let pushes = matches!(instruction.mnemonic(), Mnemonic::Pushf | Mnemonic::Pushfq);
+        if number == BEHIND || pushes || instruction.rflags_read() & live != 0 {
             return true;
         }
         live &= !instruction.rflags_modified();
