@@ -115,6 +115,27 @@ fn several_runs_a_side_give_no_more_false_alarms_than_asked() {
 }
 
 #[test]
+fn bytes_are_no_more_exact_than_the_calls_that_move_them() {
+    // 60 reads, one of which found a few lines more.
+    let with = |bytes: u64| {
+        let whole = Footprint {
+            calls: 60,
+            syscalls: Some(60),
+            errors: Some(4),
+            bytes: Some(bytes),
+            ..Footprint::default()
+        };
+        let mut run = Run { threads: 1, program: whole.clone(), ..Run::default() };
+        run.apis.insert("read".into(), ApiFootprint { whole, ..ApiFootprint::default() });
+        run
+    };
+    let told =
+        |b: u64| compare(&[with(111_457)], &[with(b)], &Options::default()).expect("an API").told;
+    assert_eq!(told(113_608), 0);
+    assert!(told(1_114_570) > 0, "ten times as many are a difference");
+}
+
+#[test]
 fn without_a_correction_there_are_many() {
     let mut random = Random(4);
     let options = Options { correction: Correction::None, ..Options::default() };
@@ -149,12 +170,12 @@ fn tells(comparison: &Comparison, measure: Measure) -> bool {
 }
 
 #[test]
-fn ten_runs_a_side_find_a_tenth_more_time() {
+fn twenty_runs_a_side_find_a_tenth_more_time() {
     let mut random = Random(5);
     let found = (0..20)
         .filter(|_| {
             let kinds = steady(&mut random);
-            let [a, b] = sides(&mut random, &kinds, &changed(&kinds, 1.1, 1.0), 1, 10);
+            let [a, b] = sides(&mut random, &kinds, &changed(&kinds, 1.1, 1.0), 1, 20);
             let comparison = compare(&a, &b, &Options::default()).expect("APIs in common");
             let mean = Subject::Api { a: "api_00".into(), b: "api_00".into() };
             let row = comparison.rows.iter().find(|row| row.subject == mean).expect("called");
@@ -164,8 +185,9 @@ fn ten_runs_a_side_find_a_tenth_more_time() {
             tells(&comparison, Measure::Mean)
         })
         .count();
-    // The speed of a run adds 4 %: 0.05 between runs, so 10 % are two deviations.
-    assert!(found >= 12, "{found} of 20");
+    // The speed of a run adds 4 %, so 10 % are two deviations from run to run. Ten runs a side find that
+    // half the time.
+    assert!(found >= 18, "{found} of 20");
 }
 
 #[test]

@@ -47,8 +47,16 @@ fn program(a: &[Run], b: &[Run], judge: &Judge) -> Row {
     };
     let mut differences = Vec::new();
     for measure in Measure::OF_PROGRAM {
+        // Bytes are as exact as the number of calls that moved them; its times are one number a run.
+        let parts = |runs: &'_ [Run]| -> Vec<Option<Footprint>> {
+            runs.iter().map(|run| measure.is_exact().then(|| run.program.clone())).collect()
+        };
+        let (in_a, in_b) = (parts(a), parts(b));
         let source = Source {
-            parts: [Vec::new(), Vec::new()],
+            parts: [
+                in_a.iter().map(Option::as_ref).collect(),
+                in_b.iter().map(Option::as_ref).collect(),
+            ],
             values: [values(a, measure), values(b, measure)],
         };
         if let Some(mut difference) = judge.difference(measure, measure.unit(true), source) {

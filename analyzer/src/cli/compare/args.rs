@@ -82,21 +82,23 @@ impl CompareArgs {
 }
 
 const COMPARE_HELP: &str = "\
-Each side is one run or several. Several runs are tested over runs, so what moves from run to run is
-no difference; record A and B in turn, ten times each. One run a side is judged by the noise that the
-two runs show themselves, and tells only large differences of times.
+Each side is one run or several. Several runs are tested over runs, so what moves from run to
+run is no difference; record A and B in turn, ten times each, and twenty to find a tenth where
+runs differ by a twentieth. One run a side is judged by the noise that the two runs show
+themselves, and tells only large differences of times.
 
 RULE is [PLACE:]MEASURE OP BOUND:
-  PLACE    an API, API/SYSCALL, or @CATEGORY of system calls (globs); without one, the run as a whole
+  PLACE    an API, API/SYSCALL, or @CATEGORY of system calls (globs); without one, the run
            (wall cpu user system calls syscalls bytes errors wait time) or any API (all others)
-  MEASURE  wall cpu user system calls syscalls per-call bytes errors time mean p50 p90 p99 max wait exec
+  MEASURE  wall cpu user system calls syscalls per-call bytes errors time mean p50 p90 p99 max
+           wait exec
   OP       > >= < <=
   BOUND    +10% or -10%: B against A; +5ms, +64KiB, +0: B minus A; 10ms: B's own value
-A rule on a change holds only if the difference is significant too, unless it is one of exact counts.
-  --fail-if 'p99>+10%'  --fail-if 'malloc:mean>+5%'  --fail-if 'sqlite3_step/fsync:per-call>+0'
+A rule on a change holds only if the difference is significant too, unless it is one of exact
+counts: --fail-if 'p99>+10%', 'malloc:mean>+5%', 'sqlite3_step/fsync:per-call>+0'
 
-Exit codes: 0 done, and no rule holds; 1 a rule holds; 2 mistake on the command line; 3 not compared
-(no trace, a map or a rule that matches nothing, …).";
+Exit codes: 0 done, and no rule holds; 1 a rule holds; 2 mistake on the command line; 3 not
+compared (no trace, a map or a rule that matches nothing, …).";
 
 fn correction() -> impl TypedValueParser<Value = Correction> {
     PossibleValuesParser::new(Correction::WORDS.map(|(word, _)| word)).map(|word| {

@@ -5,7 +5,7 @@ const ROWS_SHOWN = 40;
 
 parts.push(function verdict() {
   const main = document.getElementById("main");
-  main.append(element("h1", {}, "Comparison"), ["a", "b"].map((name) =>
+  main.append(element("h1", {}, "Comparison"), ...["a", "b"].map((name) =>
     element("p", { class: "facts" }, name.toUpperCase() + ": ", element("code", {}, data[name].command),
       " · " + plural(data[name].directories.length, "run") + ", in " + data[name].directories.join(", "))));
   const box = section("verdict", "Verdict", "Differences that chance does not explain, with the interval of B ÷ A − 1 and Cliff's δ " +
