@@ -2,8 +2,8 @@
 //!
 //! **Turns.** Every call of a cell is timed until [`SETTLE`] in a row have shown that timing costs more
 //! than 1/[`SHARE`] of them; then the gap doubles, up to [`MOST`], and shrinks when calls become longer.
-//! Only calls on the fast way take turns, drawn uniformly from 1 ..= 2g − 1, and each timed one stands
-//! for g of them; all others are timed and stand for themselves. Calls that may wait have a gap of 1.
+//! Turns are drawn uniformly from 1 ..= 2g − 1, and each timed call stands for g. Calls that may wait have a
+//! gap of 1.
 
 use crate::buffer::{publish, random, take};
 use crate::path::{insert, room, slot};
@@ -62,7 +62,7 @@ unsafe fn make(thread: *mut Thread, path: u32, number: u32, key: u64) -> *mut Sy
     }
 }
 
-/// Counts a call that took no turn.
+/// Counts a call that is not timed.
 ///
 /// # Safety
 /// `cell` is a cell of the calling thread.
@@ -72,6 +72,20 @@ pub unsafe fn count(cell: *mut SyscallCell) {
     unsafe {
         let armed = (&raw mut (*cell).word).cast::<u32>().add(1);
         core::arch::asm!("inc dword ptr [{a}]", a = in(reg) armed, options(nostack));
+    }
+}
+
+/// Counts a call; whether it is its turn to be timed ([`advance`] then draws the next).
+///
+/// # Safety
+/// `cell` is a cell of the calling thread.
+#[inline(always)]
+pub unsafe fn takes_turn(cell: *mut SyscallCell) -> bool {
+    // SAFETY: by contract.
+    unsafe {
+        let word = &raw mut (*cell).word;
+        crate::sync::count_one(word);
+        remaining(word) < 0
     }
 }
 

@@ -208,8 +208,9 @@ unsafe fn record(thread: *mut Thread, frame: *mut SyscallFrame) {
         let info = syscall(number).unwrap_or(&NO_INFO);
         let mut found = (*frame).cell;
         let mut slot = 0;
-        let turn = !found.is_null();
-        if !turn {
+        // On the fast way, which leads here when it is a call's turn.
+        let counted = !found.is_null();
+        if !counted {
             (found, slot) = find(thread, frame);
         }
         descriptors_of(number, frame);
@@ -217,21 +218,22 @@ unsafe fn record(thread: *mut Thread, frame: *mut SyscallFrame) {
             return;
         }
         let (name, descriptor_waits) = object::name(thread, frame, info);
-        let waits = waits(info, frame) || (info.waits_by_fd && descriptor_waits);
         let object = object::find(thread, name, number, found);
-        if !turn {
-            cell::count(found);
+        if counted || cell::takes_turn(found) {
+            let spent = Spent {
+                duration: (*frame).end.saturating_sub((*frame).start),
+                weight: cell::advance(thread, found),
+                waits: waits(info, frame) || (info.waits_by_fd && descriptor_waits),
+            };
+            account(thread, frame, found, info, &spent);
+            if !object.is_null() {
+                add_to_object(object, frame, &spent);
+            }
+            judge(thread, frame, found, spent.duration, name);
+            (*(*thread).segment).last_tsc = (*frame).end;
         }
-        let duration = (*frame).end.saturating_sub((*frame).start);
-        let taken = cell::advance(thread, found);
-        let weight = if turn { taken } else { 1 };
-        account(thread, frame, found, info, Spent { duration, weight, waits });
-        if !object.is_null() {
-            add_to_object(object, frame, info, &Spent { duration, weight, waits });
-        }
-        judge(thread, frame, found, duration, name);
-        (*(*thread).segment).last_tsc = (*frame).end;
-        if !turn && (*found).gap > 1 && !must_come(number) {
+        add_result(frame, found, object, info);
+        if !counted && (*found).gap > 1 && !must_come(number) {
             fast::remember(thread, frame, found, object, slot);
         }
         closes(number, frame);
@@ -280,29 +282,48 @@ unsafe fn waits(info: &SyscallInfo, frame: *const SyscallFrame) -> bool {
     info.wait as u8 != WaitKind::None as u8
 }
 
+/// Adds what a call returned: exact, whether it is timed or not.
+#[inline(always)]
+unsafe fn add_result(
+    frame: *const SyscallFrame,
+    found: *mut SyscallCell,
+    object: *mut SyscallObject,
+    info: &SyscallInfo,
+) {
+    // SAFETY: guard held; `object` is null or live.
+    unsafe {
+        let result = (*frame).result;
+        let failed = (-4095..0).contains(&result);
+        let bytes = if info.bytes && result > 0 { result as u64 } else { 0 };
+        if failed {
+            cell::add_error(found, result);
+        }
+        (*found).bytes += bytes;
+        if !object.is_null() {
+            (*object).count += 1;
+            (*object).errors += u64::from(failed);
+            (*object).bytes += bytes;
+        }
+    }
+}
+
 #[inline(always)]
 unsafe fn account(
     thread: *mut Thread,
     frame: *const SyscallFrame,
     found: *mut SyscallCell,
     info: &SyscallInfo,
-    spent: Spent,
+    spent: &Spent,
 ) {
     // SAFETY: guard held.
     unsafe {
-        let result = (*frame).result;
-        if (-4095..0).contains(&result) {
-            cell::add_error(found, result);
-        } else if info.bytes && result > 0 {
-            (*found).bytes += result as u64;
-        }
         cell::add(found, spent.duration, spent.weight);
         let directory = (&raw mut (*found).histogram).cast::<u32>();
         let shift = &raw mut (*found).histogram_shift;
         crate::buffer::add_to_chunks(thread, directory, shift, spent.duration, spent.weight);
         if spent.waits {
             (*found).wait_sum += spent.duration;
-            if info.number != FUTEX && !info.waits_by_fd {
+            if waits(info, frame) && info.number != FUTEX {
                 (*found).flags |= SYSCALL_WAITS;
             }
         }
@@ -312,21 +333,9 @@ unsafe fn account(
 }
 
 #[inline(always)]
-unsafe fn add_to_object(
-    object: *mut SyscallObject,
-    frame: *const SyscallFrame,
-    info: &SyscallInfo,
-    spent: &Spent,
-) {
+unsafe fn add_to_object(object: *mut SyscallObject, frame: *const SyscallFrame, spent: &Spent) {
     // SAFETY: guard held.
     unsafe {
-        let result = (*frame).result;
-        (*object).count += 1;
-        if (-4095..0).contains(&result) {
-            (*object).errors += 1;
-        } else if info.bytes && result > 0 {
-            (*object).bytes += result as u64;
-        }
         (*object).timed += 1;
         (*object).sum += spent.duration;
         (*object).weighted_sum += spent.duration * u64::from(spent.weight);

@@ -22,6 +22,8 @@ use iced_x86::{
 };
 use perfvisor_format::SyscallSkip;
 
+/// The bytes of the instruction.
+const SYSCALL: [u8; 2] = [0x0f, 0x05];
 /// Bytes of `jmp rel32`.
 pub const JUMP: usize = 5;
 /// Instructions looked at before a `syscall`.
@@ -114,7 +116,21 @@ pub fn find(component: &Component, alone: bool) -> Sites {
 
 /// Offsets of the bytes of a `syscall`, instructions or not.
 fn candidates(code: &[u8]) -> impl Iterator<Item = usize> + '_ {
-    memchr::memmem::find_iter(code, &[0x0f, 0x05])
+    // The C library's search goes through a megabyte of code in a fraction of a millisecond.
+    let mut from = 0;
+    core::iter::from_fn(move || {
+        let rest = code.get(from..)?;
+        // SAFETY: both are live buffers of the lengths given.
+        let found = unsafe {
+            libc::memmem(rest.as_ptr().cast(), rest.len(), SYSCALL.as_ptr().cast(), SYSCALL.len())
+        };
+        if found.is_null() {
+            return None;
+        }
+        let at = found as usize - code.as_ptr() as usize;
+        from = at + SYSCALL.len();
+        Some(at)
+    })
 }
 
 /// Whether the bytes before look like a number put into eax.
