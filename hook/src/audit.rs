@@ -6,7 +6,7 @@
 //! `perfvisor_audited`, which makes it and records it like any other. What must be made in its place
 //! (clone, exit, …) is let through by the byte, which the next recorded call sets again.
 //!
-//! A call costs some microseconds then, and all are timed. A program that blocks SIGSYS while it makes a
+//! A call costs some microseconds then, and all are timed. Flags are not kept over a call that was missed. A program that blocks SIGSYS while it makes a
 //! system call of its own is ended by the kernel, and one that handles SIGSYS itself takes the
 //! audit's place: so this is for looking at a program once, not for leaving on.
 

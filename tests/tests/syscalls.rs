@@ -201,6 +201,30 @@ fn system_calls_alone_and_apis_alone() {
 }
 
 #[test]
+fn the_audit_sees_what_is_not_led_to_us_and_changes_nothing_else() {
+    let without = known_with("PERFVISOR_SYSCALL_COMPONENT", "!libknown.so");
+    let of_library = without.truth.get("syscall", "known_mov:getppid");
+    let made: u64 = without.truth.of("syscall").map(|(_, made)| made).sum();
+    let missed = |recording: &Recording| -> u64 {
+        let rows = recording.syscalls(&[]);
+        let counts = rows.table("outside").iter().map(|row| row["missed"].as_u64().unwrap_or(0));
+        counts.sum()
+    };
+    assert_eq!(missed(&without), 0, "nobody looked");
+    let audited = Perfvisor::testapp("known")
+        .env("PERFVISOR_SYSCALL_COMPONENT", "!libknown.so")
+        .env("PERFVISOR_SYSCALL_AUDIT", "1")
+        .record_by_preload();
+    assert_eq!(audited.outcome.code(), Some(0), "{:?}", audited.outcome);
+    assert_eq!(audited.outcome.stdout, without.outcome.stdout);
+    let count = missed(&audited);
+    assert!((of_library..made).contains(&count), "{count} of {made}");
+    // What the audit sees is recorded like all else.
+    let inside = audited.syscalls(&[]).inside("known_mov", "getppid").count;
+    assert_eq!(inside, audited.truth.get("syscall", "known_mov:getppid"));
+}
+
+#[test]
 fn a_filter_for_one_component_leaves_the_others_alone() {
     let recording = known_with("PERFVISOR_SYSCALL_COMPONENT", "!libknown.so");
     let calls = recording.syscalls(&[]);

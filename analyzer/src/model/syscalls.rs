@@ -187,7 +187,7 @@ pub struct SyscallOutside {
     pub unplaced: u64,
     /// Calls that the hook made for itself, in no other sum.
     pub own: u64,
-    /// Calls of the program that were not seen, as an audit counted them; in no other sum.
+    /// Calls that an audit saw and that would not be seen without it; they are in the rows, too.
     pub missed: u64,
 }
 

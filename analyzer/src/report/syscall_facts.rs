@@ -55,10 +55,7 @@ pub fn losses(profile: &Profile) -> Vec<String> {
     lost(losses.lost_slow, "slow system call", "found no room: their list is not complete.");
     let missed = listed(profile, |o| o.missed);
     if let Some((calls, names)) = missed {
-        said.push(format!(
-            "{} not seen, as the audit counted them: {names}.",
-            plural(calls, "system call")
-        ));
+        said.push(format!("{} seen by the audit alone: {names}.", plural(calls, "system call")));
     }
     said
 }
