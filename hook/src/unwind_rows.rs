@@ -75,6 +75,7 @@ fn row_at(address: usize) -> Option<Row> {
 mod tests {
     use super::*;
     use crate::patch::ranges::{publish, Place};
+    use perfvisor_probe::unwind::Walk;
 
     #[test]
     fn code_of_no_component_has_no_row() {
@@ -102,6 +103,25 @@ mod tests {
         let row = row_at(address).expect("a row");
         assert_eq!(row.base, Base::Rsp);
         assert_eq!(sp + row.offset as usize - 8, expected);
+    }
+
+    #[test]
+    fn a_walk_stays_on_the_stack() {
+        let stack = [0u64, 0x1111, 0, 0x2222, 0, 0, 0, 0, 0, 0, 0];
+        let low = stack.as_ptr() as u64;
+        let high = low + 88;
+        learn(0x1000, Row { base: Base::Rsp, offset: 16, rbp: 0 });
+        learn(0x1111, Row { base: Base::Rbp, offset: 0, rbp: -16 });
+        learn(0x2222, Row { base: Base::Rsp, offset: 1 << 20, rbp: 0 });
+        let mut walk = Walk { address: 0x1000, sp: low, rbp: low + 32 };
+        // SAFETY: the array is the stack.
+        unsafe {
+            assert_eq!(walk.step(low, high), Some(low + 8));
+            assert_eq!((walk.address, walk.sp), (0x1111, low + 16));
+            assert_eq!(walk.step(low, high), Some(low + 24));
+            assert_eq!((walk.address, walk.sp, walk.rbp), (0x2222, low + 32, 0));
+            assert_eq!(walk.step(low, high), None);
+        }
     }
 
     /// An address in a function, its stack pointer there, and where its return address stands.
