@@ -222,6 +222,23 @@ fn walk(function: &Walked, sites: &mut Sites) {
     }
 }
 
+/// Whether this is the one place where glibc since 2.41 makes all calls that can be cancelled
+/// (`__syscall_cancel_arch`): a thread that waits there must be found there by the cancelling signal. It is
+/// told by its eight arguments, two of which come from the stack.
+fn is_cancellable_bridge(before: &[Instruction]) -> bool {
+    let loads = |offset: u64| {
+        before.iter().any(|i| {
+            i.mnemonic() == Mnemonic::Mov
+                && i.op0_kind() == OpKind::Register
+                && i.op1_kind() == OpKind::Memory
+                && i.memory_base() == Register::RSP
+                && i.memory_index() == Register::None
+                && i.memory_displacement64() == offset
+        })
+    };
+    number_of(before).is_none() && loads(8) && loads(16)
+}
+
 /// Whether the code behind a `syscall` may read flags that were set before it. The kernel keeps them;
 /// compilers take them for lost, and so do we.
 fn reads_flags(behind: impl Iterator<Item = Instruction>) -> bool {
@@ -269,6 +286,9 @@ impl Function<'_> {
             return Err(SyscallSkip::Policy);
         }
         let first = self.straight(index);
+        if is_cancellable_bridge(self.all.get(first..index).unwrap_or_default()) {
+            return Err(SyscallSkip::Policy);
+        }
         // `exit` in a loop that never goes round: the only branch there comes from behind it.
         let forever = self.all.get(index + 1).is_some_and(|next| {
             next.flow_control() == FlowControl::UnconditionalBranch
@@ -463,6 +483,19 @@ mod tests {
         // mov $1,%eax; syscall; je.
         let all = sites(&[0xb8, 1, 0, 0, 0, 0x0f, 0x05, 0x74, 0, 0xc3]);
         assert_eq!(all.left, [(0x1005, SyscallSkip::Policy)]);
+    }
+
+    #[test]
+    fn the_bridge_of_cancellable_calls_is_left() {
+        // glibc 2.41: mov %rdi,%r11; mov %rsi,%rax; mov %rdx,%rdi; mov %rcx,%rsi; mov %r8,%rdx; mov %r9,%r10;
+        // mov 8(%rsp),%r8; mov 16(%rsp),%r9; mov %r11,8(%rsp); syscall; ret.
+        let all = sites(&[
+            0x49, 0x89, 0xfb, 0x48, 0x89, 0xf0, 0x48, 0x89, 0xd7, 0x48, 0x89, 0xce, 0x4c, 0x89,
+            0xc2, 0x4d, 0x89, 0xca, 0x4c, 0x8b, 0x44, 0x24, 8, 0x4c, 0x8b, 0x4c, 0x24, 16, 0x4c,
+            0x89, 0x5c, 0x24, 8, 0x0f, 0x05, 0xc3,
+        ]);
+        assert_eq!((all.found.len(), all.left.len()), (0, 1));
+        assert_eq!(all.left[0].1, SyscallSkip::Policy);
     }
 
     #[test]
