@@ -160,7 +160,7 @@ unsafe fn timed(
             && sites::would_block(site, (*frame).args[0])
             && !is_own_lock(thread, info, (*frame).args[0]);
         let (weight, calls) = if forced == 0 && remaining(word) < 0 {
-            take_turn(thread, state, word, blocked, blocked && site < sites::MUTEX_FIRST, info)
+            take_turn(thread, state, word, blocked, blocked && site < sites::MUTEX_FIRST)
         } else {
             (1, 0)
         };
@@ -234,14 +234,15 @@ unsafe fn take_turn(
     word: *mut u64,
     blocked: bool,
     always: bool,
-    info: SiteInfo,
 ) -> (u32, u32) {
     // SAFETY: contract of `timed`.
     unsafe {
         let mut weight = 1;
         if !blocked {
             weight = u32::from((*state).gap);
-            pace::adapt(thread, state, info.flags & sites::MAKES_SYSTEM_CALLS != 0);
+            let site = (*state).site as usize;
+            let often = sites::often_makes_system_calls(site, (*state).base_count);
+            pace::adapt(thread, state, often);
         }
         let before = (*state).base_count;
         let gap = if always { 1 } else { pace::draw(thread, state) };

@@ -3,7 +3,7 @@
 //! **Gap.** A timed call is reckoned at 200 cycles of its thread (two time stamps and the bookkeeping;
 //! `scripts/bench --only micro`). A site whose calls come every `w` cycles may cost 1/2048 of the
 //! thread's time, so its gap may grow to 200·2048/w, at most `max_gap`; where its calls become rarer
-//! it shrinks again. A site whose calls make system calls may cost 1/128, since those are to be shown below
+//! it shrinks again. A site of whose calls many make system calls may cost 1/128, since those are to be shown below
 //! the whole path that led there. A call far beyond the site's usual ones cuts it, if the site was calm: what
 //! surprises often is no surprise. So does a window (see below) long enough to pay for that. Gaps are drawn uniformly from 1 ..= 2g − 1 (mean g), so that a
 //! period in the host never locks to ours, and each timed call stands for g calls

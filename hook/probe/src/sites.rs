@@ -23,7 +23,7 @@ pub const SWITCHES_STACK: u8 = 8;
 /// The API is `syscall`: its first argument says what it does.
 pub const BY_NUMBER: u8 = 16;
 
-/// Calls of it were seen to make system calls: more of them are timed, see `pace`.
+/// Calls of it were seen to make system calls.
 pub const MAKES_SYSTEM_CALLS: u8 = 32;
 
 /// No argument names what is waited for.
@@ -55,6 +55,34 @@ pub static mut SITE_INFO: [SiteInfo; MAX_SITES] =
 pub unsafe fn info(site: usize) -> SiteInfo {
     // SAFETY: in range by contract; entries are written before their stub is reachable.
     unsafe { (&raw const SITE_INFO).cast::<SiteInfo>().add(site).read() }
+}
+
+/// System calls that calls of each site made themselves, about: threads that race lose some.
+static mut SYSTEM_CALLS: [u32; MAX_SITES] = [0; MAX_SITES];
+
+/// Adds `count` system calls that calls of `site` made.
+///
+/// # Safety
+/// `site < MAX_SITES`.
+#[inline(always)]
+pub unsafe fn add_system_calls(site: usize, count: u32) {
+    // SAFETY: in range by contract; a word that is only looked at.
+    unsafe {
+        let word = (&raw mut SYSTEM_CALLS).cast::<u32>().add(site);
+        word.write_volatile(word.read_volatile().saturating_add(count));
+    }
+}
+
+/// Whether one in 32 of `calls` calls of `site` made a system call, or more: then more of them are timed,
+/// see `pace`. `malloc`, which asks for memory now and then, is none of these.
+///
+/// # Safety
+/// As for [`add_system_calls`].
+#[inline(always)]
+pub unsafe fn often_makes_system_calls(site: usize, calls: u64) -> bool {
+    // SAFETY: as above.
+    let made = unsafe { (&raw const SYSTEM_CALLS).cast::<u32>().add(site).read_volatile() };
+    made != 0 && u64::from(made) * 32 >= calls
 }
 
 /// Notes that a call of `site` made a system call.

@@ -225,6 +225,10 @@ unsafe fn record(thread: *mut Thread, frame: *mut SyscallFrame) {
                 weight: cell::advance(thread, found),
                 waits: waits(info, frame) || (info.waits_by_fd && descriptor_waits),
             };
+            if (*found).path != 0 {
+                let above: *const Cell = at(thread, (*found).path);
+                sites::add_system_calls((*above).site as usize, spent.weight);
+            }
             account(thread, frame, found, info, &spent);
             if !object.is_null() {
                 add_to_object(object, frame, &spent);
