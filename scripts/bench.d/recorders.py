@@ -92,7 +92,7 @@ def perf_trace():
         place.mkdir()
         return ["perf", "trace", "-s", "-o", str(place / "summary"), "--", *argv]
 
-    return Recorder("perf trace", wrap, outside=True, system_calls_only=True)
+    return Recorder("perf trace", wrap, share=0.02, rounds=3, outside=True, system_calls_only=True)
 
 
 def bytes_below(place, pattern):

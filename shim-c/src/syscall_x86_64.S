@@ -14,7 +14,7 @@
 
         .set    THREAD_GUARD, 24
         .set    THREAD_TOP, 48
-        .set    THREAD_FAST, 512
+        .set    THREAD_FAST, 53248
         .set    ENTRY_CELL, 48
         .set    FAST_SP, 0
         .set    FAST_TOP, 8

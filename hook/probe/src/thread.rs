@@ -57,6 +57,8 @@ pub struct Thread {
     pub wait_edges: u32,
     /// Objects of system calls made.
     pub syscall_objects: u32,
+    /// 1: system calls were remembered.
+    pub fast_used: u32,
     /// Slow system calls kept so far.
     pub slow_syscalls_kept: u32,
     /// State of the generator of jitter (never 0).
@@ -116,8 +118,9 @@ pub struct Thread {
 }
 
 /// Bytes from a [`Thread`] to its table of [`FAST`] remembered system calls, which the assembly finds without
-/// a pointer: one load less in front of each system call.
-pub const FAST_AT: usize = 512;
+/// a pointer: one load less in front of each system call. On pages of its own, behind the shadow entries,
+/// which a thread that makes few system calls never touches.
+pub const FAST_AT: usize = 53248;
 
 /// What the thread remembers of system calls.
 ///

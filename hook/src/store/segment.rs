@@ -44,11 +44,11 @@ fn anonymous(bytes: usize) -> *mut u8 {
 }
 
 /// Offsets of the parts of a thread's private block.
-const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
-const MAP_AT: usize = FAST_AT + FAST_BYTES;
+const MAP_AT: usize = core::mem::size_of::<Thread>().next_multiple_of(64);
 const ENTRIES_AT: usize = (MAP_AT + (16 << MAP_BITS)).next_multiple_of(64);
-const RECENT_AT: usize =
-    (ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>()).next_multiple_of(4096);
+const FAST_BYTES: usize = FAST * core::mem::size_of::<Fast>();
+const _: () = assert!(ENTRIES_AT + ENTRIES * core::mem::size_of::<Entry>() <= FAST_AT);
+const RECENT_AT: usize = (FAST_AT + FAST_BYTES).next_multiple_of(4096);
 const RECENT_BYTES: usize = RECENT * core::mem::size_of::<Recent>();
 const PRIVATE_BYTES: usize = (RECENT_AT + RECENT_BYTES).next_multiple_of(4096);
 
@@ -98,7 +98,10 @@ pub unsafe fn reset_private(thread: *mut Thread) {
         (*thread).event_pause = 0;
         (*thread).random = perfvisor_probe::clock::now() | 1;
         (*thread).recent = null_mut();
-        core::ptr::write_bytes(thread.cast::<u8>().add(FAST_AT), 0, FAST_BYTES);
+        if (*thread).fast_used != 0 {
+            core::ptr::write_bytes(thread.cast::<u8>().add(FAST_AT), 0, FAST_BYTES);
+            (*thread).fast_used = 0;
+        }
         (*thread).syscall_objects = 0;
         (*thread).slow_syscalls_kept = 0;
     }

@@ -76,6 +76,7 @@ pub unsafe fn remember(
         let fast = crate::thread::fast(thread, (*frame).site as usize + (sp as u32 >> 4) as usize);
         let top = (*thread).top;
         let (note, others) = notes(thread);
+        (*thread).fast_used = 1;
         // First, so that a handler's calls in between do not find a mixture.
         (*fast).sp = 0;
         crate::shadow::step();
