@@ -1,7 +1,7 @@
 //! The way out of the hot path: what the hook does for it, with all registers kept.
 
 use crate::seam::Frame;
-use crate::thread::Thread;
+use crate::thread::{local, Thread};
 
 /// The hook's side. All set once before any slot is patched.
 #[derive(Clone, Copy)]
@@ -60,7 +60,35 @@ unsafe extern "C" {
 #[inline(never)]
 pub fn call(f: extern "C" fn(u64, u64, u64) -> u64, a: u64, b: u64, c: u64) -> u64 {
     // SAFETY: the trampoline's contract is that `f` is a function of three words.
-    unsafe { perfvisor_cold(f, a, b, c) }
+    unsafe {
+        touch_stack();
+        perfvisor_cold(f, a, b, c)
+    }
+}
+
+/// Bytes of stack that cold work takes at most.
+const COLD_STACK: u64 = 8192;
+
+/// Overflows the stack now, if cold work would: signals are blocked in there, and a host that handles its
+/// overflows on another stack would be ended instead. Only on the first thread's stack, which grows when it
+/// is read and has nothing near below; that of another thread ends in a guard page, and it may be small.
+#[inline(always)]
+unsafe fn touch_stack() {
+    let here = 0u64;
+    let here = &raw const here as u64;
+    // SAFETY: the calling thread's state, or null. What is read lies within the bounds of its stack: it is
+    // there, or the kernel makes it, or says that the stack has overflown.
+    unsafe {
+        let thread = (*local()).thread;
+        if thread.is_null() || (*thread).index != 0 {
+            return;
+        }
+        let (low, high) = ((*thread).stack_low, (*thread).stack_high);
+        if here < high && here > low + 2 * COLD_STACK {
+            ((here - COLD_STACK / 2) as *const u8).read_volatile();
+            ((here - COLD_STACK) as *const u8).read_volatile();
+        }
+    }
 }
 
 /// The table of cold functions.
