@@ -91,6 +91,22 @@ unsafe fn touch_stack() {
     }
 }
 
+/// Stack that learning a descriptor or a row of an unwind table asks for, bytes: each takes less than half.
+const ROOM: u64 = 32 << 10;
+
+/// Whether the calling thread has stack for more than the least: not near the end of its own, nor on
+/// another (coroutines, alternative signal stacks), whose end is not known.
+#[inline(always)]
+pub fn has_room() -> bool {
+    let here = 0u64;
+    let here = &raw const here as u64;
+    // SAFETY: the calling thread's state, or null.
+    unsafe {
+        let thread = (*local()).thread;
+        !thread.is_null() && here < (*thread).stack_high && here > (*thread).stack_low + ROOM
+    }
+}
+
 /// The table of cold functions.
 #[inline(always)]
 pub fn calls() -> ColdCalls {

@@ -98,6 +98,9 @@ fn row_of(address: u64) -> Row {
             return Row::unpack(word);
         }
     }
+    if !cold::has_room() {
+        return Row::UNKNOWN;
+    }
     Row::unpack(cold::call(cold::calls().unwind_row, address, 0, 0) & !(0xff << 56))
 }
 

@@ -85,7 +85,7 @@ pub unsafe fn name(
         let mut known = descriptors::known(descriptor);
         // To ask costs more than most calls: a file that is opened, looked at and closed is not worth it.
         let moves = info.bytes || info.wait as u8 != WaitKind::None as u8;
-        if known.0 == 0 && moves {
+        if known.0 == 0 && moves && cold::has_room() {
             let learn = cold::calls().descriptor;
             known = Descriptor(cold::call(learn, thread as u64, descriptor, 0) as u32);
         }
